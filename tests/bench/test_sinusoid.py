@@ -129,7 +129,9 @@ def test_the_nearest_candidate_is_chosen_and_every_method_has_as_many_restarts(m
 
 
 def test_the_restart_is_chosen_by_both_numbers_of_points():
-    found = [{("m", 5): torch.tensor([a]), ("m", 10): torch.tensor([b])} for a, b in ((1.0, 9.0), (3.0, 2.0), (9.0, 1.0))]
+    found = [
+        {("m", 5): torch.tensor([a]), ("m", 10): torch.tensor([b])} for a, b in ((1.0, 9.0), (3.0, 2.0), (9.0, 1.0))
+    ]
     assert sinusoid_table.best_restart(found, "m") == 1
 
 
