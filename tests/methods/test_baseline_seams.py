@@ -44,7 +44,7 @@ def test_the_average_holds_every_tensor_of_every_teacher_in_equal_parts(head, ru
         assert torch.equal(before.net.fc.weight, random.net.fc.weight)
 
 
-def test_ota_puts_each_teacher_into_the_reference_s_order_and_averages_what_came_of_it(run, tiny_zoo, monkeypatch):
+def test_ota_aligns_each_teacher_to_the_reference_and_averages_what_came_of_it(run, tiny_zoo, monkeypatch):
     from dfml.meta import alignment
 
     asked, align = [], alignment.align_network
