@@ -12,6 +12,8 @@ Distance = Literal["kl", "mse"]
 """How far answers are apart: see ``multi_teacher``."""
 StudentOf = Literal["head", "episode"]
 """What is taught of a teacher: see ``outer.task_loss_of``."""
+BetaScale = Literal["absolute", "relative"]
+"""How far a task is displaced: see ``implicit_gradient``."""
 
 
 class LearnerConfig(Config):

@@ -27,6 +27,22 @@ TaskLoss = Callable[[Params], TaskOutcome]
 """A task's loss and accuracy as a function of the parameters; the same parameters must give the same loss."""
 
 
+def gradient_variance(flat: Sequence[torch.Tensor]) -> float:
+    """1/(2n) * sum of |g_i - g|^2 for flat gradients g_i with mean g."""
+    stacked = torch.stack(list(flat))
+    return float((stacked - stacked.mean(0)).pow(2).sum() / (2 * len(stacked)))
+
+
+def mean_gradient(gradients: Sequence[Params]) -> Params:
+    """The mean of some tasks' gradients, by the parameters' names."""
+    return {n: torch.stack([g[n] for g in gradients]).mean(0) for n in gradients[0]}
+
+
+def flattened(params: Params) -> torch.Tensor:
+    """Parameters, or a gradient in them, as one vector without a graph."""
+    return torch.cat([x.detach().reshape(-1) for x in params.values()])
+
+
 class Outer(Protocol):
     """What gives the outer loss of a task, as a learner does."""
 
@@ -134,10 +150,12 @@ class Aggregate(OuterStep):
     """One direction for several tasks, by the parameters' names, and what their gradients were like.
 
     ``variance`` is the sum over the parameters of half the mean of (g_i - g)^2; None where the tasks came in turn.
+    ``changed`` is how far ``gradient`` lies from the plain mean, as a share of that one's norm.
     """
 
     gradient: Params
     variance: float | None = None
+    changed: float = 0.0
 
 
 def gradient_of(loss: torch.Tensor, params: Params, *, create_graph: bool = False) -> Params:

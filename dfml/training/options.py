@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from dfml.core.config import Config, unset
-from dfml.tasks.grouping import EMBEDDED, GroupBy
+from dfml.tasks.grouping import PROCEDURAL, GroupBy
 
 KEPT_SEED = 0
 """Of what is kept for all runs."""
@@ -118,9 +118,10 @@ class GroupingConfig(RecoveringConfig):
     groups: int = Field(5, ge=1, le=1000, description="Groups of teachers; at most half as many as teachers.")
     group_by: GroupBy = Field("dissimilar", description="Which teachers share a group; dissimilar as published.")
     probe: str = Field(
-        EMBEDDED,
-        description="Network that embeds teachers: embedded, a model folder, or a .safetensors file of torchvision's "
-        "ResNet-34 (published).",
+        PROCEDURAL,
+        description="Network that embeds teachers: procedural, trained on generated pictures; a model folder or a "
+        ".safetensors file of torchvision's ResNet-34 (published); or embedded, trained on real pictures of the very "
+        "classes that the zoos of CIFAR-FS know, which is side information.",
     )
     embed_visits: int = Field(1, ge=1, le=1000, description="Recoveries of a teacher that its embedding is taken from.")
     embed_batch: int = Field(5, ge=1, le=1000, description="Images in a batch of the embedding.")
