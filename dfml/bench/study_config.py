@@ -86,7 +86,7 @@ class DroProtocolConfig(StudyConfig):
 
     protocol: str = Field("shared", description="shared, or dro: the DRO paper's own setting.")
     ways: Each[int] = Field((5, 10), description="Classes of a task and of a teacher.")
-    models: int = Field(20, ge=2, description="dro: teachers of a zoo; the paper has 100.")
+    models: int = Field(100, ge=2, description="dro: teachers of a zoo.")
     epochs: int = Field(10, ge=1, description="dro: epochs of a teacher.")
     same_start: bool = Field(True, description="dro: teachers start from the same weights, or from own.")
 

@@ -39,6 +39,7 @@ class Method(Registered):
         one_architecture: Whether all teachers must be networks of one architecture.
         asks_teachers: False only for what looks at no teacher.
         inverter: Name of the inverter that recovers its images; empty where there is none.
+        variants: Further forms that its paper has, each a row of its own beside the method's: the changes that make it.
     """
 
     title: ClassVar[str]
@@ -53,6 +54,7 @@ class Method(Registered):
     one_architecture: ClassVar[bool] = False
     asks_teachers: ClassVar[bool] = True
     inverter: ClassVar[str] = ""
+    variants: ClassVar[dict[str, list[str]]] = {}
 
     @classmethod
     def mostly(cls, options: Mapping[str, Any]) -> str:
