@@ -56,6 +56,7 @@ def _polluted(rate: int, attack: str) -> list[Arm]:
 
 DRIFT = ("val/peak", "val/last", "val/variation")
 GROUPS = ("memory/accuracy", "groups/similarity", "grad/alignment", "grad/changed")
+EMBEDDINGS = ("tasks/diversity", "dro/shift")
 MORE_TEACHERS = "what do more teachers bring?"
 CALIBRATION = "does calibrating to each task (ICFIL) help its model?"
 
@@ -98,11 +99,18 @@ ARMS: tuple[Arm, ...] = (
         (WHOLE, "the whole method", ()),
         ("teachers apart", "is learning teachers in turn (BELL) better than apart?", ("bell=apart",)),
         ("no BELL", "is learning from new recoveries worth anything beside replay?", ("bell=off",)),
+        (
+            "BELL with Adam",
+            "the paper's steps of a derivation, or those of the authors' code?",
+            ("bell_inner=adam", "bell_lr=0.001", "bell_scale=67"),
+        ),
+        ("replay averaged", "does the weight of replay beside BELL matter?", ("replay_loss=mean",)),
         ("no replay", "is the memory worth anything?", ("replay_limit=0",)),
-        ("no warm-up", "is warming up the meta-generator worth anything?", ("warm_up=0",)),
+        ("no warm-up", "is warming up the meta-generator worth anything?", ("warm_up=0", "iterations=60")),
         ("not adversarial", "is seeking disagreement with the learner worth anything?", ("adversarial=0",)),
         ("generator by Reptile", "which gradient should the meta-generator have?", ("generator_outer=reptile",)),
         ("generator by each step", "the same", ("generator_outer=fomaml-every",)),
+        figures=("grad/bell", "grad/replay", "grad/alignment"),
     ),
     Arm("free", "ICFIL", CALIBRATION, calibrate="icfil"),
     *_arms(
@@ -126,10 +134,23 @@ ARMS: tuple[Arm, ...] = (
         (WHOLE, "the whole method, offline, with the published fixed split", ()),
         ("no worst case", "is moving embeddings to their worst case worth anything?", ("descent_steps=0",)),
         ("re-drawn split", "should the validating teachers change each epoch?", ("resplit=true",)),
-        ("gamma 0.5", "how far may the worst case be?", ("gamma=0.5",)),
-        ("gamma 10", "how far may the worst case be?", ("gamma=10",)),
         ("online", "what does seeing each teacher once cost?", ("mode=online",)),
-        figures=("diversity",),
+        ("five descent steps", "does a worst case help in which gamma can act?", ("descent_steps=5",)),
+        figures=EMBEDDINGS,
     ),
-    Arm("dro", "online, no worst case", "is it worth anything online?", ("mode=online", "descent_steps=0"), "online"),
+    *_arms(
+        "dro",
+        ("gamma 0.5", "how far may the worst case be?", ("descent_steps=5", "gamma=0.5")),
+        ("gamma 10", "how far may the worst case be?", ("descent_steps=5", "gamma=10")),
+        against="five descent steps",
+        figures=EMBEDDINGS,
+    ),
+    Arm(
+        "dro",
+        "online, no worst case",
+        "is it worth anything online?",
+        ("mode=online", "descent_steps=0"),
+        "online",
+        figures=EMBEDDINGS,
+    ),
 )
