@@ -1,7 +1,7 @@
 # What one does every day. `make test PYTHON=.venv/bin/python` takes another Python.
 PYTHON ?= python
 
-.PHONY: test lint types docs
+.PHONY: test lint types docs mutants
 
 test:
 	$(PYTHON) -m pytest
@@ -12,6 +12,10 @@ lint:
 
 types:
 	$(PYTHON) -m pyright --pythonpath "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+
+# Plants each fault of tests/mutants/faults.toml in a copy and sees that its tests fail; what was stopped goes on.
+mutants:
+	$(PYTHON) tests/mutants/check.py --jobs 2
 
 # The API reference, made from the docstrings: site/index.html. It leaves out the commands, the app, and what imports a
 # server that is installed apart.

@@ -51,6 +51,7 @@ def invert(
     against: str | Path | None = None,
     against_weight: float = 1.0,
     data: str | Path | None = None,
+    shadows: int = 0,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -72,6 +73,7 @@ def invert(
         against: Folder of a meta-model: recover images on which the teachers disagree with it.
         against_weight: Weight of that disagreement, 0 .. 1000.
         data: The data set with a split ``train`` that the teacher learnt from: adds a privacy report to each recovery.
+        shadows: An even number of shadow teachers, up to 64, for its calibrated membership test; they take minutes.
         seed: 0 .. 2**63 - 1; the same seed, device and number of threads give the same images.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         threads: CPU threads, 1 .. 4096; the physical cores, if left out.
@@ -96,7 +98,7 @@ def invert(
         "kind": "invert", "method": inverter, "zoo": _text(zoo), "preset": preset, "teachers": wanted,
         "per_class": images_per_class, "oracle": asking.model_dump(mode="json"), "data": _text(data),
         "against": _text(against), "against_weight": against_weight, "config": config.model_dump(mode="json"),
-        "seed": seed, "device": device, "threads": threads, "label": label,
+        "shadows": shadows, "seed": seed, "device": device, "threads": threads, "label": label,
     }  # fmt: skip
     spec = RunSpec.parse(asked, called={"per_class": "images_per_class"})
     check_inversion(spec)

@@ -108,7 +108,7 @@ def train(
 
 
 @made_from(AskingConfig, "oracle")
-@made_from(RunSpec, "zoo per_class against against_weight seed device threads cluster label")
+@made_from(RunSpec, "zoo per_class against against_weight shadows seed device threads cluster label")
 def invert(
     context: typer.Context,
     *,
@@ -130,6 +130,7 @@ def invert(
         str | None,
         typer.Option(help="Real images of the classes: adds a privacy report.", autocompletion=completing.data_sets),
     ] = None,
+    shadows: int,
     seed: int,
     device: str,
     threads: int | None,
@@ -159,7 +160,8 @@ def invert(
         say(f"left out teacher {teacher_id}: {reason}")
     for report in result.get("teachers", []):
         if report.get("privacy"):
-            say(f"privacy of teacher {report['teacher']}: {report['privacy']['verdict']}")
+            for verdict in (report["privacy"]["verdict"], *report["privacy"].get("membership", [])):
+                say(f"privacy of teacher {report['teacher']}: {verdict}")
     judge = result.get("judge_agreement")
     agrees = f"own teacher agrees with {fine_percent(result['teacher_accuracy'])}"
     agrees += f", judge with {fine_percent(judge)}" if judge is not None else ""

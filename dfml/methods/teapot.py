@@ -181,7 +181,7 @@ class Teapot(Method):
         if panel:
             record.parts |= panel.parts()
             yield from panel.notes()
-        yield from policy.notes()
+        yield from policy.begin(training.state)
         rejection = None
         if cfg.teacher_policy == "reject":
             from dfml.training.ours.rejecting import Rejection

@@ -26,6 +26,7 @@ from dfml.data.episodes import PseudoTask
 from dfml.data.folders import ClassSplit, load_split
 from dfml.data.splits import split_class
 from dfml.reports.distances import RealPictures, SpaceReport, compare
+from dfml.reports.membership import MembershipTest
 from dfml.reports.quality import features
 from dfml.zoo.teacher import DETAILS, Teacher, TeacherCard, probe
 from dfml.zoo.zoo import Zoo
@@ -69,6 +70,7 @@ class PrivacyReport:
         spaces: Pixels, then features.
         pairs: Those with the smallest ratio first.
         pictures: For each pair the recovered, the training and the held-out image, float32 [P, 3, C, H, W].
+        membership: What the teacher's own answers tell, where it was asked; see ``reports/membership.py``.
     """
 
     teacher: str
@@ -83,6 +85,7 @@ class PrivacyReport:
     spaces: list[SpaceReport]
     pairs: list[Pair]
     pictures: torch.Tensor = field(repr=False)
+    membership: list[MembershipTest] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the images, as JSON values."""
@@ -214,17 +217,7 @@ def real_pictures(
             is an embedded sample, or has too few images.
     """
     card = zoo.card(which)
-    share, details = held_out, zoo.folder / card.id / DETAILS
-    if share is None and details.is_file():
-        recorded = read_json(details, "card")
-        for name in ("pretraining", "held_out"):
-            recorded = recorded.get(name) if isinstance(recorded, dict) else None
-        share = recorded if isinstance(recorded, float) else None
-    if share is None:
-        raise BadInput(
-            f"teacher {card.id!r} does not record which images it was trained on (`zoo pretrain` writes that): "
-            "give the held-out share of each class's images."
-        )
+    share = recorded_share(zoo, card) if held_out is None else held_out
     if not 0 < share < 1:
         raise BadInput(f"the held-out share must be between 0 and 1, received {share}.")
     data = _find(card, source)
@@ -237,6 +230,24 @@ def real_pictures(
             f"at least {FEWEST_HELD_OUT}."
         )
     return RealPictures(data, training, held, card, torch.device(device))
+
+
+def recorded_share(zoo: Zoo, card: TeacherCard) -> float:
+    """Return the share of each class's images, its last ones, on which a teacher was not trained, by its own record.
+
+    Raises:
+        BadInput: It records none.
+    """
+    details = zoo.folder / card.id / DETAILS
+    recorded = read_json(details, "card") if details.is_file() else None
+    for name in ("pretraining", "held_out"):
+        recorded = recorded.get(name) if isinstance(recorded, dict) else None
+    if not isinstance(recorded, float):
+        raise BadInput(
+            f"teacher {card.id!r} does not record which images it was trained on (`zoo pretrain` writes that): "
+            "give the held-out share of each class's images."
+        )
+    return recorded
 
 
 def _find(card: TeacherCard, source: str | Path) -> ClassSplit:

@@ -49,6 +49,13 @@ class RunSpec(Config):
     against_weight: float = Field(1.0, ge=0, le=1000, description="Weight of the disagreement.")
     start: str | None = Field(None, description="Folder of a meta-model whose weights a training starts from.")
     per_class: int = Field(20, ge=1, le=500, description="Images to recover per class.")
+    shadows: int = Field(
+        0,
+        ge=0,
+        le=64,
+        multiple_of=2,
+        description="Shadow teachers, an even number, for the calibrated test of the privacy report; trained once.",
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="Every random number of the run comes from it.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
     threads: int | None = Field(

@@ -134,10 +134,12 @@ class TeacherPolicyConfig(Config):
 
     renamed: ClassVar[dict[str, str]] = {"reliability": "teacher_policy", "reliability_lr": "policy_lr"}
 
-    teacher_policy: Literal["none", "policy-gradient", "reject"] = Field(
+    teacher_policy: Literal["none", "policy-gradient", "episodes", "reject"] = Field(
         "none",
-        description="Sample teachers uniformly; by weights that a policy gradient learns on validation; or uniformly, "
-        "refusing classes of which a teacher does not know the memory's images of others (published comparison).",
+        description="Sample teachers uniformly; by weights that a policy gradient learns on validation; (ours) by "
+        "weights set once, before training, by what each teacher's features are worth on 12 labelled validation "
+        "episodes (side information); or uniformly, refusing classes of which a teacher does not know the memory's "
+        "images of others (published comparison).",
     )
     reward: Literal["features", "accuracy"] = Field(
         "features",
@@ -154,7 +156,11 @@ class TeacherPolicyConfig(Config):
         "exact", description="Log-probability of draws without replacement, or as if each were the first."
     )
     entropy: float = Field(
-        0.0, ge=0, le=100, description="Weight of a bonus for uniform weights; 0 (published) ends with few teachers."
+        0.0,
+        ge=0,
+        le=100,
+        description="Weight of a bonus for uniform weights; 0 (published) ends with few teachers. With episodes what "
+        "standard deviations of worth are divided by; 0: by 1.",
     )
     forget: float = Field(
         0.0,

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import torch
 
-from dfml.core.events import Event, Note, Scalars
+from dfml.core.events import Event, Note, Progress, Scalars
 from dfml.nets.checkpoint import load_optimiser_state, optimiser_state, part_of_state
 from dfml.tasks.cache import Recoveries, Visit
 from dfml.training.options import TeacherPolicyConfig
@@ -89,6 +89,14 @@ class TeacherSampler:
         # Adam would make a step of any size out of rewards that differ by rounding alone.
         return ((given - mean) / spread if spread > SMALLEST_SPREAD else torch.zeros_like(given)).float()
 
+    def settle(self, worth: Sequence[float]) -> None:
+        """Set the weights once, proportional to exp(worth / entropy), with worth [n] in its standard deviations."""
+        given = torch.tensor(list(worth), dtype=torch.float64)
+        spread = float(given.std(correction=0))
+        units = (given - given.mean()) / spread if spread > SMALLEST_SPREAD else torch.zeros_like(given)
+        with torch.no_grad():
+            self.logits.copy_(units / (self.config.entropy or 1.0))
+
     def learn(self, chosen: Sequence[int], rewards: Sequence[float]) -> None:
         """Credit each reward to its own draw; they are all the same where only their sum is known."""
         advantages = self.advantages(rewards)
@@ -116,16 +124,17 @@ class TeacherPolicy:
     """Draws teachers, rewards them, and learns their weights, if ``watch`` has episodes; else they all stay alike.
 
     ``counts`` is how often each teacher was asked, ``drawn`` the positions of those asked last, ``since`` the watched
-    accuracies since then. ``reward`` is what teachers earn, None where no weights are learned. The oracles of the
-    ``recoveries`` tell what a teacher sees in an image.
+    accuracies since then. ``reward`` is what teachers earn (``episodes``: once, before training), None where no weights
+    are learned. The oracles of the ``recoveries`` tell what a teacher sees in an image.
     """
 
     def __init__(self, config: TeacherPolicyConfig, teachers: list[str], watch: Watch, recoveries: Recoveries) -> None:
         self.config, self.watch = config, watch
         self.sampler = TeacherSampler(teachers, config)
         self.counts, self.drawn, self.since = [0] * len(teachers), [], []
-        self.reward = config.reward if config.teacher_policy == "policy-gradient" and watch.episodes else None
-        if self.reward == "features":
+        wanted = "episodes" if config.teacher_policy == "episodes" else config.reward
+        self.reward = wanted if config.teacher_policy in ("policy-gradient", "episodes") and watch.episodes else None
+        if self.reward in ("features", "episodes"):
             from dfml.training.ours.trust import FeatureRewards
 
             self.features = FeatureRewards(watch, recoveries)
@@ -137,6 +146,17 @@ class TeacherPolicy:
             yield Note(0, text, "validation")
         elif self.config.teacher_policy == "policy-gradient" and not self.reward:
             yield Note(0, "no weights are learned: watch=training sees no validation images", "validation")
+
+    def begin(self, state: object) -> Iterator[Event]:
+        """The notes; with ``episodes`` all teachers are weighed (ours), unless a ``state`` with weights is restored."""
+        yield from self.notes()
+        if self.reward != "episodes" or state:
+            return
+        ids, worth = self.sampler.ids, []
+        for teacher in ids:
+            yield Progress(len(worth), len(ids), "weighing teachers by labelled episodes")
+            worth.append(self.features.worth(teacher))
+        self.sampler.settle(worth)
 
     def draw(self, count: int, generator: torch.Generator) -> list[str]:
         """Ids of different teachers, reliable ones more often."""

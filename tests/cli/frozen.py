@@ -15,6 +15,7 @@ COMMANDS = {
     "bench inversion": "--zoo --methods --transformers --together --teachers --seeds --per-class --preset --device "
     "--out --json",
     "bench lessons": "--only --data --zoo --seed --work --out --json",
+    "bench membership": "--data --zoo --teachers --model --shadows --model-shadows --seed --jobs --out --json",
     "bench paired": "RESULT --against --other --json",
     "bench pollution": "--data --zoo --rates --attack --clean --source --variants --seeds --preset --shot --episodes "
     "--split --device --set --jobs --cluster --work --out --json",
@@ -25,6 +26,7 @@ COMMANDS = {
     "bench sinusoid": "--tasks --seed --choose --out --json",
     "bench speed": "--only --repeats --quick --threads --peers --out --json",
     "bench waiting": "--zoo --rounds --work --out --json",
+    "bench weighing": "--data --zoo --rates --attack --clean --source --seeds --work --out --json",
     "cluster certificates": "FOLDER --days --json",
     "cluster scheduler": "--host --port --certificates --insecure --dashboard",
     "cluster worker": "ADDRESS --processes --gpu --host --certificates --insecure",
@@ -37,7 +39,7 @@ COMMANDS = {
     "--calibrate --set --seed --against --device --threads --json",
     "export": "--model --out --format --licence --result --push --support --serve --port --overwrite --json",
     "invert": "--zoo --out --teacher --method --preset --per-class --set --oracle --oracle-set --against "
-    "--against-weight --data --seed --device --threads --cluster --label --resume --json",
+    "--against-weight --data --shadows --seed --device --threads --cluster --label --resume --json",
     "runs cite": "RUN --json",
     "runs compare": "RUNS --csv --overwrite --json",
     "runs export": "RUN --out --format --overwrite --json",

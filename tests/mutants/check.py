@@ -1,15 +1,19 @@
 """Bring each fault of ``faults.toml`` into a copy of the checkout and see that its tests fail: they have not gone dull.
 
-    python tests/mutants/check.py                               all faults
-    python tests/mutants/check.py "a run keeps the password of an address"    those of these names
-    python tests/mutants/check.py --jobs 2 --limit 120          two at a time, two minutes for each at most
+    python tests/mutants/check.py                           all faults; `make mutants` looks at two at a time
+    python tests/mutants/check.py --only teapot             those whose name, file or method contains this
+    python tests/mutants/check.py --jobs 2 --limit 120      two at a time, two minutes for each at most
 
-First all named tests run without a fault and must pass. Then each fault is applied, its tests run, and it is undone.
-It is ``killed`` where they fail, crash, or come to no end in time. Exit code 1 unless all are. Not a part of the suite:
-it takes some minutes. Nothing is written into the checkout.
+The tests of a fault first run without it and must pass. Then it is applied, they run again, and it is undone. It is
+``killed`` where they fail, crash, or come to no end in time. What became of it is kept in ``runs/mutants`` while its
+file, its lines and its tests' files stay as they are: a call that was stopped goes on, and loses the faults at work
+alone. Exit code 1 where a fault survives that names no reason, is killed though it names one, or cannot be told, and
+where fewer than 95 % are killed. Not a part of the suite: it takes some minutes. No file of the checkout is touched.
 """
 
 import argparse
+import hashlib
+import itertools
 import os
 import shutil
 import signal
@@ -25,9 +29,12 @@ from pathlib import Path
 from queue import SimpleQueue
 
 ROOT = Path(__file__).resolve().parents[2]
-FAULTS = Path(__file__).with_name("faults.toml")
-KILLED, SURVIVED, NOT_FOUND, DULL = "killed", "SURVIVED", "not found", "tests pass no longer without it"
+FAULTS, KEPT = Path(__file__).with_name("faults.toml"), ROOT / "runs" / "mutants"
+KILLED, SURVIVED, NOT_FOUND, DULL = "killed", "SURVIVED", "not found", "tests do not pass without it"
 FAILED = 1  # pytest's exit code; a higher one says that the tests did not run
+LEAST_KILLED = 0.95
+TIMES = itertools.count(1_000_000_000)
+"""When a file of a copy was last written: each time another second, by which Python knows old bytecode."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,26 @@ class Fault:
     file: str
     before: str
     after: str
-    tests: list[str]
+    tests: tuple[str, ...]
+    method: str = ""
+    seam: bool = False
+    survives: str = ""
+
+    @property
+    def whose(self) -> str:
+        """The method that it is a fault of, by its field or its file; empty where it is of none."""
+        path = Path(self.file)
+        return self.method or (path.stem.replace("_", "-") if path.parent.name == "methods" else "")
+
+    def has(self, text: str) -> bool:
+        """Whether name, file or method contains a text, in letters of any size."""
+        return any(text.casefold() in part.casefold() for part in (self.name, self.file, self.whose))
+
+    def digest(self, root: Path) -> str:
+        """Of all that decides what becomes of it: its lines, its tests, and the files of both."""
+        files = sorted({self.file, *(test.partition("::")[0] for test in self.tests)})
+        parts = [self.before, self.after, *self.tests, *((root / file).read_text(encoding="utf-8") for file in files)]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def applied(self, text: str) -> str | None:
         """The file's text with the fault; None where the line does not stand there exactly once."""
@@ -52,7 +78,10 @@ class Fault:
 
 def read_faults() -> list[Fault]:
     """All entries of the list."""
-    return [Fault(**entry) for entry in tomllib.loads(FAULTS.read_text(encoding="utf-8"))["fault"]]
+    return [
+        Fault(**{**entry, "tests": tuple(entry["tests"])})
+        for entry in tomllib.loads(FAULTS.read_text(encoding="utf-8"))["fault"]
+    ]
 
 
 def copy_checkout(folder: Path) -> Path:
@@ -66,13 +95,12 @@ def copy_checkout(folder: Path) -> Path:
     return folder
 
 
-def run_tests(folder: Path, tests: list[str], limit: float, *options: str) -> tuple[int | None, str]:
-    """Run tests in a copy, with one thread; returns pytest's exit code (None: out of time) and what it said."""
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "", "-p", "no:cacheprovider", *options, *tests]
+def run_tests(folder: Path, tests: tuple[str, ...], limit: float) -> tuple[int | None, str]:
+    """Run tests in a copy, with one thread, up to the first failure; returns pytest's exit code (None: out of time)."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-m", "", "-p", "no:cacheprovider", *tests]
     with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as place:
-        # A file that is changed twice in a second must not be taken from a cache of bytecode.
-        own = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder), "TMPDIR": place}
-        env = {**os.environ, **own, "OMP_NUM_THREADS": "1", "DFML_TEST_THREADS": "1"}
+        own = {"PYTHONPATH": str(folder), "TMPDIR": place, "OMP_NUM_THREADS": "1", "DFML_TEST_THREADS": "1"}
+        env = {**{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}, **own}
         with (log := Path(place) / "log.txt").open("wb") as out:
             work = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=out, start_new_session=True)
         with suppress(subprocess.TimeoutExpired):
@@ -84,65 +112,117 @@ def run_tests(folder: Path, tests: list[str], limit: float, *options: str) -> tu
         return code, log.read_text(encoding="utf-8", errors="replace")
 
 
-def failing_without(faults: list[Fault], folder: Path, limit: float) -> set[str]:
-    """Run all tests of the faults without any fault; returns those that do not pass."""
-    tests = sorted({test for fault in faults for test in fault.tests})
-    code, said = run_tests(folder, tests, limit * len(tests))
-    if code == 0:
-        return set()
-    print(said, flush=True)
-    named = [line.partition(" ")[2] for line in said.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    return {test for test in tests if code != FAILED or any(line.startswith(test) for line in named)}
+def write(path: Path, text: str) -> None:
+    """Write a file of a copy, at a time of its own."""
+    path.write_text(text, encoding="utf-8")
+    os.utime(path, (now := next(TIMES), now))
 
 
 def look_at(fault: Fault, folder: Path, limit: float) -> str:
-    """Apply a fault to a copy, run its tests, undo it; returns what became of it."""
+    """Run the tests of a fault in a copy without it and with it; returns what became of it."""
     path = folder / fault.file
     whole = path.read_text(encoding="utf-8") if path.is_file() else ""
     faulty = fault.applied(whole)
     if faulty is None:
         return NOT_FOUND
-    path.write_text(faulty, encoding="utf-8")
-    code, said = run_tests(folder, fault.tests, limit, "-x")
-    path.write_text(whole, encoding="utf-8")
+    code, said = run_tests(folder, fault.tests, limit)
+    if code != 0:
+        print(said, flush=True)
+        return DULL
+    write(path, faulty)
+    code, said = run_tests(folder, fault.tests, limit)
+    write(path, whole)
     if code is not None and code > FAILED:
         print(said, flush=True)
         return f"cannot be told: pytest ended with {code}"
     return SURVIVED if code == 0 else KILLED
 
 
+def kept(fault: Fault) -> str:
+    """The result that is kept of a fault; empty where none is."""
+    with suppress(OSError, ValueError):
+        result = (KEPT / fault.digest(ROOT)).read_text(encoding="utf-8").partition("\n")[0]
+        return result if result in (KILLED, SURVIVED) else ""
+    return ""
+
+
+def keep(fault: Fault, result: str) -> None:
+    """Keep a result, all of it or nothing."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    path = KEPT / fault.digest(ROOT)
+    (part := path.with_suffix(".part")).write_text(f"{result}\n{fault.name}\n", encoding="utf-8")
+    part.replace(path)
+
+
+def fails(results: dict[Fault, str]) -> list[str]:
+    """What is wrong with the results, one line each."""
+    wrong = []
+    for fault, result in results.items():
+        if result == KILLED and fault.survives:
+            wrong.append(f"{fault.name}: is killed, so that it needs no reason: take its `survives` out")
+        elif result == SURVIVED and not fault.survives:
+            wrong.append(f"{fault.name}: survives and names no reason")
+        elif result not in (KILLED, SURVIVED):
+            wrong.append(f"{fault.name}: {result}")
+    killed = sum(result == KILLED for result in results.values())
+    if killed < LEAST_KILLED * len(results):
+        wrong.append(f"{killed} of {len(results)} killed, fewer than {LEAST_KILLED:.0%}")
+    return wrong
+
+
 def main(words: list[str] | None = None) -> int:
     """Look at the faults that are asked for; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="names of faults; all, if left out")
+    parser.add_argument("names", nargs="*", help="the same as --only")
+    parser.add_argument("--only", action="append", default=[], help="text in name, file or method; repeatable")
     parser.add_argument("--jobs", type=int, default=1, help="faults that are looked at side by side, a thread each")
     parser.add_argument("--limit", type=float, default=300, help="seconds that the tests of a fault may take")
-    asked, every = parser.parse_args(words), {fault.name: fault for fault in read_faults()}
-    if unknown := set(asked.names) - every.keys():
-        parser.error(f"no fault is called {', '.join(map(repr, sorted(unknown)))}")
-    faults, jobs = [every[name] for name in asked.names or every], max(1, asked.jobs)
+    parser.add_argument("--again", action="store_true", help="look again at those whose results are kept")
+    asked = parser.parse_args(words)
+    wanted, jobs, began = [*asked.names, *asked.only], max(1, asked.jobs), time.monotonic()
+    faults = [fault for fault in read_faults() if not wanted or any(fault.has(text) for text in wanted)]
+    if not faults:
+        parser.error(f"no fault has {' or '.join(map(repr, wanted))} in its name, file or method")
+    known = {fault: "" if asked.again else kept(fault) for fault in faults}
+    todo = [fault for fault, result in known.items() if not result]
+    print(f"{len(faults)} faults, of which {len(faults) - len(todo)} were looked at before", flush=True)
     with tempfile.TemporaryDirectory(prefix="dfml-mutants-", ignore_cleanup_errors=True) as place:
         copies: SimpleQueue[Path] = SimpleQueue()
-        for number in range(jobs):
+        for number in range(min(jobs, len(todo))):
             copies.put(copy_checkout(Path(place) / f"copy-{number}"))
-        print(f"the tests of {len(faults)} faults, without any", flush=True)
-        dull = failing_without(faults, Path(place) / "copy-0", asked.limit)
 
-        def work(fault: Fault) -> tuple[str, float]:
-            folder, began = copies.get(), time.monotonic()
-            result = DULL if dull & {*fault.tests} else look_at(fault, folder, asked.limit)
+        def work(fault: Fault) -> None:
+            folder, started = copies.get(), time.monotonic()
+            known[fault] = result = look_at(fault, folder, asked.limit)
             copies.put(folder)
-            print(f"{result}: {fault.name} ({fault.file})", flush=True)
-            return result, time.monotonic() - began
+            print(f"{result}: {fault.name} ({fault.file}), {time.monotonic() - started:.0f} s", flush=True)
+            if result in (KILLED, SURVIVED):
+                keep(fault, result)
 
         with ThreadPoolExecutor(jobs) as pool:
-            results = list(pool.map(work, faults))
-    print(f"\n{'result':10} {'seconds':>7}  {'file':31} fault")
-    for fault, (result, seconds) in zip(faults, results, strict=True):
-        print(f"{result:10} {seconds:7.0f}  {fault.file:31} {fault.name}")
-    killed = sum(result == KILLED for result, _ in results)
-    print(f"\n{killed} of {len(faults)} killed")
-    return int(killed < len(faults))
+            try:
+                list(pool.map(work, todo))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    tell(known)
+    print(f"{(time.monotonic() - began) / 60:.0f} minutes")
+    wrong = fails(known)
+    print(*wrong, sep="\n")
+    return int(bool(wrong))
+
+
+def tell(results: dict[Fault, str]) -> None:
+    """Print who survived and why, and how many faults were killed: of each method, at seams, of all."""
+    for fault, result in results.items():
+        if result != KILLED:
+            print(f"{result}: {fault.name} ({fault.file}): {fault.survives or 'no reason is named'}")
+    groups = {"at seams": [fault for fault in results if fault.seam], "all": list(results)}
+    methods = sorted({fault.whose for fault in results} - {""})
+    for name in [*methods, *groups]:
+        group = groups.get(name) or [fault for fault in results if fault.whose == name]
+        killed = sum(results[fault] == KILLED for fault in group)
+        print(f"{name:20} {killed} of {len(group)} killed" + (f", {killed / len(group):.0%}" if group else ""))
 
 
 if __name__ == "__main__":

@@ -91,6 +91,7 @@ def hostile_run(run, zoo):
         space |= {name: {"median": 1.0} for name in MEDIANS}
         pairs = [{"ratio": 1.0, "recovered_class": MARKUP, "training_class": MARKUP}]
         privacy = {"level": MARKUP, "verdict": MARKUP, "notes": [MARKUP], "data": MARKUP, "pairs": pairs}
+        privacy["membership"] = [{"score": MARKUP, "verdict": MARKUP, "auc": 0.6, "ci95": [0.5, 0.7], "tells": True}]
         write_json(report.with_name("privacy.json"), {**privacy, "spaces": [space], "recovered": MARKUP})
         report.parent.rename(report.parent.with_name(NAME))
     path = run.path.with_name(f"{run.path.name}-{NAME}")

@@ -102,7 +102,11 @@ def good_runs(runs, training, recovery):
     pairs = [{"ratio": 1.0, "recovered_class": "a", "training_class": "b"}]
     each = {"first": [0, 0, 1, 1], "asked": [0.5] * 4, "sure": [0.9] * 4}
     write(recover.path / "recovered/000/answers.json", {"teacher": each, "judge": each})
-    write(recover.path / "recovered/000/privacy.json", {"level": "none", "pairs": pairs, "spaces": [space]})
+    tests = [
+        {"score": "loss", "auc": 0.6, "ci95": [0.5, 0.7], "found": 0.1, "members": 4, "tells": True, "verdict": "a"}
+    ]
+    privacy = {"level": "none", "pairs": pairs, "spaces": [space], "membership": tests}
+    write(recover.path / "recovered/000/privacy.json", privacy)
     return train, recover
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput, NotFinite, RunFailed, StopRequested
-from dfml.core.events import Checkpoint, Done, Event, Images, Note, Progress, Scalars
+from dfml.core.events import Checkpoint, Done, Event, Images, Note, Progress, Scalars, until_done
 from dfml.core.paths import given_path, read_json
 from dfml.data.splits import check_source
 from dfml.runs.folder import RECOVERED
@@ -119,7 +119,7 @@ def invert(context: JobContext) -> Generator[Event, None, None]:
             yield Note(offset, f"teacher {teacher} was left out: {problem}", "problem")
         for recovery in event.recoveries:
             teacher = recovery.task.teacher_id
-            if problem := _file(recovery, zoo, spec.data, folder / teacher):
+            if problem := (yield from _file(recovery, zoo, spec, folder / teacher)):
                 yield Note(offset, f"no privacy report of teacher {teacher}: {problem}", "problem")
             reports[teacher] = recovery.report
         if event.recoveries:
@@ -161,10 +161,12 @@ def _recover_in_groups(
             yield Outcome(tag, newest, problems=dict.fromkeys(left_out, str(error) or type(error).__name__))
 
 
-def _file(recovery: Recovery, zoo: Zoo, data: str | None, folder: Path) -> str:
-    """Write a recovery, and how near it comes to the real images where ``data`` names them; return why not."""
-    from dfml.reports.privacy import privacy_report
+def _file(recovery: Recovery, zoo: Zoo, spec: RunSpec, folder: Path) -> Generator[Event, None, str]:
+    """Write a recovery, and its privacy report where ``data`` names the real images; return why not."""
+    from dfml.reports.membership import teacher_membership
+    from dfml.reports.privacy import privacy_report, real_pictures
 
+    data, which = spec.data, recovery.task.teacher_id
     save_grid(recovery.task.images, folder / "grid.png")
     # Saved before the report on privacy, whose failure must not cost the recovery.
     recovery.save(folder)
@@ -172,9 +174,15 @@ def _file(recovery: Recovery, zoo: Zoo, data: str | None, folder: Path) -> str:
         return ""
     problem = ""
     try:
-        found = privacy_report(zoo, recovery.task.teacher_id, recovery.task, data)
+        found = privacy_report(zoo, which, recovery.task, data)
+        real = real_pictures(zoo, which, data, device=recovery.task.images.device)
+        asked = teacher_membership(zoo, real, zoo.card(which), shadows=spec.shadows, jobs=spec.threads or 1)
+        found = replace(found, membership=(yield from until_done(asked)))
         found.save(folder)
-        recovery.report["privacy"] = {"level": found.level, "verdict": found.verdict, "data": found.data}
+        recovery.report["privacy"] = {
+            "level": found.level, "verdict": found.verdict, "data": found.data,
+            "membership": [test.verdict for test in found.membership],
+        }  # fmt: skip
     except StopRequested:
         raise
     except Exception as error:  # foreign images of any kind, too little memory

@@ -32,6 +32,10 @@ REAL_PICTURES = (
     "Optional: the class-folder data set DIR/train/<class>/<image> that the teacher was trained on. No inverter sees "
     "it; it adds the privacy report, which compares recovered images with training images."
 )
+SHADOWS = (
+    "For the calibrated membership test of the privacy report: an even number of networks like the teacher, each "
+    "trained on half of the real images. Each takes about as long as the teacher did, and is kept."
+)
 ASKS_FOR = (
     "**gradients** need the teacher's weights. **queries only** treats it as a black box and estimates them from "
     "answers: slow, and without BN statistics. **what is granted** takes gradients where it may."
@@ -67,6 +71,8 @@ def inversion_form() -> None:
         spec |= forms.seed_and_device(grid, "invert")
         look = {"placeholder": "none", "help": REAL_PICTURES, "persist_state": "session"}
         data = st.text_input("Real images", "", key="invert:data", **look)
+        look = {"min_value": 0, "max_value": 64, "value": 0, "step": 2, "help": SHADOWS, "disabled": not data.strip()}
+        spec["shadows"] = int(st.number_input("Shadow teachers", key="invert:shadows", **look))
         chosen += _beside(registry)
         choices = [_inverter_options(registry, place, name, preset, row) for place, name in enumerate(chosen)]
         st.markdown("**How teachers are questioned**")

@@ -24,6 +24,13 @@ LEVELS: dict[str, tuple[str, str, Colour]] = {
     "leaning": ("leaning towards training images", ":material/trending_up:", "orange"),
     "closer": ("closer than chance", ":material/warning:", "red"),
 }
+TELLS: dict[bool | None, tuple[str, str, Colour]] = {
+    True: ("tells them apart", ":material/warning:", "red"),
+    False: ("does not tell them apart", ":material/check_circle:", "green"),
+    None: ("control", ":material/balance:", "gray"),
+}
+"""Of a membership test: its verdict; None for what is none."""
+CONTROL = "shadows alone"
 SHOWN = 8
 NUMBERS = {
     "Median distance, recovered to training": "{recovered_to_training[median]:.3g}",
@@ -64,6 +71,19 @@ class _Space(Record):
     twice_as_near_held_out: Count | None = None
 
 
+class _Membership(Record):
+    """What one score of the teacher's answers tells."""
+
+    score: Text
+    auc: Share | None = None
+    ci95: Annotated[list[Share], Field(min_length=2, max_length=2)] | None = None
+    found: Share | None = None
+    members: Count | None = None
+    others: Count | None = None
+    tells: bool = False
+    verdict: Text = ""
+
+
 class _Privacy(Record):
     """``privacy.json``."""
 
@@ -76,6 +96,7 @@ class _Privacy(Record):
     held_out: Count | None = None
     pairs: Annotated[list[_Pair], Field(max_length=1000)]
     spaces: Annotated[list[_Space], Field(max_length=10)] = []
+    membership: Annotated[list[_Membership], Field(max_length=10)] = []
 
 
 def read_privacy(recovery: StoredRecovery) -> dict[str, Any] | None:
@@ -137,6 +158,33 @@ def privacy_panel(found: Sequence[tuple[str, StoredRecovery | None]], key: str) 
     st.caption(" ".join(map(plain, (compared, *report.get("notes", [])))))
     if report.get("spaces"):
         _numbers(report["spaces"])
+    if report.get("membership"):
+        _membership(report["membership"])
+
+
+def _membership(tests: Sequence[dict[str, Any]]) -> None:
+    st.markdown(
+        "**Membership**",
+        help="Whether the teacher's own answers tell which real images it was trained on. AUC is the chance that a "
+        "training image looks more trained on than a held-out one; 0.5 is a coin.",
+    )
+    for test in tests:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            word, icon, colour = TELLS[None if test["score"] == CONTROL else test.get("tells") is True]
+            st.markdown(f"**{plain(test['score'])}**", width="content")
+            st.badge(word, icon=icon, color=colour)
+        st.caption(plain(test.get("verdict", "")))
+    with st.expander("The numbers of the membership tests", icon=":material/functions:"):
+        titles = ["score", "AUC", "95 % interval", "found at 1 % false alarms", "training images", "held-out images"]
+        cells = [[plain(test["score"]), *_cells(test)] for test in tests]
+        st.table(dict(zip(titles, zip(*cells, strict=True), strict=True)), hide_index=True)
+
+
+def _cells(test: dict[str, Any]) -> list[str]:
+    low, high = test.get("ci95") or (None, None)
+    told = [test.get("auc"), low, high, test.get("found")]
+    auc, low, high, found = ("–" if value is None else f"{value:.3f}" for value in told)
+    return [auc, f"{low} to {high}", found, *(str(test.get(name, "–")) for name in ("members", "others"))]
 
 
 def pair_caption(pair: dict[str, Any]) -> str:

@@ -180,7 +180,7 @@ def train_judges(
     for card in cards:
         classes = judged_classes(card, data.class_names, data.name)
         plans.append(TeacherPlan(card.id, architecture, classes, derive_seed(config.seed, "judge", card.id)))
-    work = partial(_train_one, data, config, pixel_statistics(data), "", zoo_folder / "judges")
+    work = partial(train_one, data, config, pixel_statistics(data), "", zoo_folder / "judges")
     for found in in_processes(work, plans, jobs=jobs, what="trained judges"):
         if found is not None:
             name, accuracy, files = found
@@ -188,7 +188,7 @@ def train_judges(
             yield name, accuracy
 
 
-def _train_one(
+def train_one(
     data: ClassSplit,
     config: PretrainConfig,
     statistics: tuple[list[float], list[float]],
@@ -196,7 +196,10 @@ def _train_one(
     out: Path,
     plan: TeacherPlan,
 ) -> tuple[str, float, dict[str, bytes]]:
-    """Train one teacher, perhaps in a process of its own or on another node; return its id, accuracy and files."""
+    """Train one teacher, perhaps in a process of its own or on another node; return its id, accuracy and files.
+
+    Statistics are mean and deviation of each channel.
+    """
     if parent_process() is not None:  # not where it is the only one, and has all threads
         use_threads(1)
 
@@ -239,7 +242,7 @@ def pretrain_zoo(
 
     record()
     missing = [plan for plan in plans if plan.id not in done]
-    work = partial(_train_one, data, config, pixel_statistics(data), licence, out)
+    work = partial(train_one, data, config, pixel_statistics(data), licence, out)
     for found in in_processes(work, missing, jobs=jobs, what="trained teachers"):
         if found is None:
             continue

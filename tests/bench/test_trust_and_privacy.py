@@ -1,0 +1,105 @@
+"""Benchmarks of whom to trust and of what is remembered, and that pages quote their committed tables truly."""
+
+import json
+import re
+
+import pytest
+
+from dfml.bench.trained_pictures import MembershipConfig, bench_membership
+from dfml.bench.weighing import WeighingConfig, bench_weighing
+from dfml.core.errors import BadInput
+from dfml.core.paths import REPOSITORY
+from dfml.meta.learners import LearnerConfig, ProtoNet
+from dfml.meta.model import new_meta_model
+from dfml.training import validation
+
+RESULTS, DOCS = REPOSITORY / "benchmarks" / "results", REPOSITORY / "docs"
+
+
+@pytest.fixture
+def model(tmp_path):
+    how = {"shape": (3, 32, 32), "way": 3, "width": 8, "mean": [0.5] * 3, "std": [0.25] * 3}
+    new_meta_model("fewshot_conv4", **how, learner=ProtoNet(LearnerConfig())).save(tmp_path / "model")
+    return str(tmp_path / "model")
+
+
+def test_each_network_has_its_rows_and_the_table_is_there_after_the_first(
+    tiny_zoo_folder, patterns, model, tmp_path, monkeypatch
+):
+    asked = {"zoo": str(tiny_zoo_folder), "data": str(patterns), "teachers": 1, "model": (model,), "shadows": 0}
+    config = MembershipConfig(**asked, model_shadows=0, out=tmp_path / "out", command="python -m dfml bench membership")
+    found = bench_membership(config)
+    kinds = [(row["kind"], row["name"], row["score"]) for row in found["rows"]]
+    whose = [("teacher", "000"), ("meta-model", "model")]
+    assert kinds == [(*each, score) for each in whose for score in ("loss", "confidence")]
+    text = (tmp_path / "out" / "membership-tiny.md").read_text()
+    assert "Unfinished" not in text and all(f"{row['auc']:.3f}" in text for row in found["rows"])
+    stored = json.loads((tmp_path / "out" / "membership-tiny.json").read_text())
+    assert [row["auc"] for row in stored["rows"]] == [row["auc"] for row in found["rows"]]
+
+    def fails(*_, **more):
+        raise BadInput("stopped")
+
+    monkeypatch.setattr("dfml.meta.learned_pictures.model_membership", fails)
+    with pytest.raises(BadInput, match="stopped"):
+        bench_membership(config)
+    assert "Unfinished: 1 " in (tmp_path / "out" / "membership-tiny.md").read_text()
+
+
+def test_too_many_teachers_and_nothing_to_test_are_refused(tiny_zoo_folder, patterns, tmp_path):
+    asked = {"zoo": str(tiny_zoo_folder), "data": str(patterns), "out": tmp_path}
+    for teachers in (4, 0):
+        with pytest.raises(BadInput, match="3 teachers"):
+            bench_membership(MembershipConfig(**asked, teachers=teachers))
+
+
+def test_reports_and_episodes_are_set_side_by_side(tiny_zoo_folder, patterns, tmp_path, monkeypatch):
+    monkeypatch.setattr(validation, "data_source", lambda zoo, data: str(patterns))
+    asked = {"zoo": str(tiny_zoo_folder), "data": (str(patterns),), "rates": (40,), "attack": "fake", "clean": 3}
+    config = WeighingConfig(**asked, seeds=(0,), out=tmp_path / "out", work=tmp_path / "work", command="c")
+    found = bench_weighing(config)
+    (row,) = found["rows"]
+    assert (row["honest"], row["deceptive"], found["honest"]["teachers"]) == (3, 2, 3)
+    assert 0 < row["deceptive_weight"] < 1 and 0 <= row["episodes_auc"] <= 1
+    assert found["honest"]["correlation"] is None, "all honest teachers report and are worth the same"
+    with pytest.raises(BadInput, match="0 %"):
+        bench_weighing(config.model_copy(update={"rates": (0, 40)}))
+
+
+def table_of(text, title):
+    """The rows of the table below a heading, as lists of cells."""
+    part = text.partition(title)[2]
+    lines = re.findall(r"^\| (.+) \|$", part.partition("\n## ")[0], re.MULTILINE)
+    return [line.split(" | ") for line in lines[2:]]
+
+
+def test_the_page_quotes_the_membership_table():
+    stored = json.loads((RESULTS / "membership-cifar-fs-conv4.json").read_text())
+    told = table_of((DOCS / "privacy.md").read_text(), "### What was measured")
+    expected = []
+    for row in stored["rows"]:
+        answer = "–" if row["score"] == "shadows alone" else "yes" if row["tells"] else "no"
+        interval = f"{row['ci95'][0]:.3f} to {row['ci95'][1]:.3f}"
+        expected.append([f"{row['kind']} {row['name']}", row["score"], f"{row['auc']:.3f}", interval, answer])
+    assert told == expected
+    assert stored["command"] in (DOCS / "privacy.md").read_text()
+    for row in stored["rows"]:
+        assert row["score"] == "shadows alone" or row["tells"] is (row["ci95"][0] > 0.5)
+
+
+def test_fresh_weights_remember_nothing():
+    stored = json.loads((RESULTS / "membership-cifar-fs-conv4.json").read_text())
+    fresh = [row for row in stored["rows"] if row["name"] == "random" and row["score"] != "shadows alone"]
+    assert fresh and not any(row["tells"] for row in fresh)
+
+
+def test_the_page_quotes_what_weighing_gave():
+    stored = json.loads((RESULTS / "weighing-cifar-fs-conv4-both.json").read_text())
+    text = " ".join((DOCS / "methods" / "teapot.md").read_text().split())
+    few, honest = stored["rows"], stored["honest"]
+    counts = {(row["honest"] + row["deceptive"], row["deceptive"]) for row in few}
+    assert counts == {(34, 14)} and "14 deceptive teachers of 34" in text
+    for key in ("reported_auc", "episodes_auc"):
+        assert f"{honest[key]:.2f}" in text
+    assert f"{honest['correlation']:.2f} over {honest['teachers']} teachers" in text
+    assert honest["episodes_auc"] == pytest.approx(sum(row["episodes_auc"] for row in few) / len(few))

@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+import torch
+
+from dfml.core.errors import BadInput
+from dfml.core.events import Done, Progress
+from dfml.data.splits import split_class
+from dfml.reports.membership import (
+    CALIBRATED,
+    CONFIDENCE,
+    CONTROL,
+    LOSS,
+    compared,
+    delong,
+    found_at,
+    loss_and_confidence,
+    membership_test,
+    out_losses,
+    plan_of,
+    teacher_membership,
+)
+from dfml.reports.privacy import real_pictures
+from dfml.zoo import open_zoo
+from dfml.zoo.build import shadows
+from dfml.zoo.build.pretrain import PretrainConfig, pretrain_zoo, train_one
+from dfml.zoo.build.shadows import Shadow, load_shadows
+from tests.reports.test_privacy import write_scenes
+
+
+def test_the_auc_is_the_share_of_pairs_and_the_interval_that_of_the_bootstrap():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0.3, 1, 300).round(1), rng.normal(0, 1, 200).round(1)
+    auc, (low, high) = delong(a, b)
+    pairs = (a[:, None] > b).mean() + (a[:, None] == b).mean() / 2
+    assert auc == pytest.approx(pairs)
+    drawn = [delong(rng.choice(a, len(a)), rng.choice(b, len(b)))[0] for _ in range(400)]
+    assert (high - low) / 2 == pytest.approx(1.96 * np.std(drawn), rel=0.15)
+    assert (low + high) / 2 == pytest.approx(auc)
+    assert delong(np.array([2.0, 3.0]), np.array([0.0, 1.0])) == (1.0, (1.0, 1.0))
+
+
+def test_the_interval_covers_a_coin_in_about_95_of_100_cases():
+    rng = np.random.default_rng(1)
+    inside = [low <= 0.5 <= high for low, high in (delong(*rng.normal(size=(2, 60)))[1] for _ in range(400))]
+    assert 0.9 < np.mean(inside) < 0.98
+
+
+def test_found_counts_members_above_all_but_so_many_others():
+    others = np.arange(100.0)
+    assert found_at(np.array([97.5, 98.5, 99.5, 200.0]), others) == 0.75  # one of 100 lies above 98
+    assert found_at(others, others) <= 0.01
+    assert found_at(np.array([5.0, 0.0]), np.arange(3.0)) == 0.5  # fewer than 100: none may
+
+
+@pytest.mark.parametrize(("shift", "tells"), [(0.8, True), (0.0, False), (-0.8, False)])
+def test_a_verdict_follows_from_the_interval(shift, tells):
+    rng = np.random.default_rng(2)
+    found = membership_test(LOSS, rng.normal(shift, 1, 400), rng.normal(0, 1, 200))
+    assert found.tells is tells is (found.ci95[0] > 0.5)
+    assert f"{found.auc:.3f}" in found.verdict and f"{found.ci95[0]:.3f}" in found.verdict
+
+
+def test_answers_that_are_no_numbers_are_refused():
+    with pytest.raises(BadInput):
+        membership_test(LOSS, np.array([0.0, np.nan]), np.zeros(3))
+
+
+def test_loss_is_of_the_true_class_and_confidence_of_the_first_answer():
+    loss, confidence = loss_and_confidence(torch.tensor([[0.0, 0.0], [9.0, 0.0]]), torch.tensor([0, 1]))
+    assert loss == pytest.approx([np.log(2), 9.0001], abs=1e-3) and confidence == pytest.approx([0.5, 0.9999], abs=1e-3)
+
+
+def test_only_shadows_that_did_not_see_an_image_say_how_hard_it_is():
+    said = {0: np.array([1.0, 2.0, 3.0]), 1: np.array([10.0, 20.0, 30.0])}
+    both = [Shadow(None, np.array([7])), Shadow(None, np.array([8, 5]))]  # type: ignore[arg-type]
+    mean = out_losses(iter(both), lambda s: said[len(s.trained) - 1], np.array([7, 8, 9]))
+    assert mean.tolist() == [10.0, 2.0, 16.5]
+
+
+def test_calibration_takes_away_what_makes_images_hard_for_all():
+    rng = np.random.default_rng(3)
+    hard, trained = rng.exponential(3, 2000), np.arange(2000) < 1000
+    loss = hard - 0.3 * trained + rng.normal(0, 0.1, 2000)
+    plain, calibrated = compared({LOSS: -loss, CALIBRATED: hard - loss}, trained)
+    assert calibrated.auc > 0.95 > 0.65 > plain.auc
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    root = tmp_path_factory.mktemp("membership")
+    data = write_scenes(root / "scenes", classes=4, per_class=21)
+    config = PretrainConfig(models=1, way=3, epochs=1, batch=16, width=4, flip=False, shift=0, held_out=0.4, seed=1)
+    pretrain_zoo(data, root / "zoo", ["fewshot_conv4"], config)
+    return data, open_zoo(root / "zoo")
+
+
+def told(zoo, data, **more):
+    *events, done = teacher_membership(zoo, real_pictures(zoo, 0, data), zoo.card(0), **more)
+    assert isinstance(done, Done)
+    return {test.score: test for test in done.result}, [event.step for event in events if isinstance(event, Progress)]
+
+
+class Remembers:
+    """Knows the class of what it was trained on, and nothing of other pictures."""
+
+    mean = torch.zeros(1)
+
+    def __init__(self, real, classes):
+        self.labels = [classes.index(real.data.class_names[c]) for c in real.data.labels[real.training]]
+        self.seen = real.at(real.training).flatten(1)
+
+    def logits(self, x):
+        equal = (x.flatten(1)[:, None] == self.seen).all(2).float()
+        return 3 * equal @ torch.nn.functional.one_hot(torch.tensor(self.labels)).float()
+
+
+def test_a_teacher_that_remembers_is_found_out_and_a_barely_trained_one_is_not(scenes, monkeypatch):
+    data, zoo = scenes
+    fresh, steps = told(zoo, data)
+    assert list(fresh) == [LOSS, CONFIDENCE] and not steps
+    assert (fresh[LOSS].members, fresh[LOSS].others) == (3 * 13, 3 * 8)
+    assert not any(test.tells for test in fresh.values())
+    teacher = Remembers(real_pictures(zoo, 0, data), zoo.card(0).classes)
+    monkeypatch.setattr(zoo, "teacher", lambda which: teacher)
+    found, _ = told(zoo, data)
+    assert all(test.tells and test.auc == test.found == 1 for test in found.values())
+
+
+def test_shadows_divide_the_images_and_are_trained_once(scenes, monkeypatch):
+    data, zoo = scenes
+    real, card = real_pictures(zoo, 0, data), zoo.card(0)
+    plan, trained = plan_of(zoo, card, real.data), []
+
+    def spy(own, config, *rest):
+        trained.append(np.concatenate([own.images[split_class(m, config.held_out)[0]] for m in own.members]))
+        assert own.class_names == card.classes and config.epochs == 1
+        return train_one(own, config, *rest)
+
+    monkeypatch.setattr(shadows, "train_one", spy)
+    found, steps = told(zoo, data, shadows=2)
+    assert list(found) == [LOSS, CONFIDENCE, CALIBRATED, CONTROL] and steps == [0, 1, 2]
+    first, second = load_shadows(real.data, plan, 2)
+    assert not set(first.trained) & set(second.trained)
+    assert len(first.trained) == len(second.trained) == 3 * 10  # of 21 images one trains neither
+    for shadow, images in zip((first, second), trained, strict=True):
+        assert {i.tobytes() for i in images} == {i.tobytes() for i in real.data.images[shadow.trained]}
+    assert first.teacher.card.classes == card.classes
+    assert told(zoo, data, shadows=2)[1] == [2] and len(trained) == 2
+    third, fourth = plan.parts(real.data, 2), plan.parts(real.data, 0)
+    assert any(set(a[0]) != set(b[0]) for a, b in zip(third, fourth, strict=True))
