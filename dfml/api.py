@@ -182,7 +182,7 @@ def evaluate(
         query: Query images per class, at least 1.
         episodes: At least 1.
         bn: Whose batch statistics normalise queries: ``transductive`` or ``inductive``; both, if left out.
-        how: Gradient ``steps`` or nearest ``centroid``; both, if left out.
+        how: Gradient ``steps``, nearest ``centroid`` or a ``linear`` head; all three, if left out.
         steps: Inner steps, 1 .. 200; the model's, if left out.
         lr: Inner learning rate, above 0; the model's, if left out.
         calibrate: ``icfil`` calibrates the model to each support set, which is slow.
@@ -244,7 +244,7 @@ def adapt(
         query: Images to classify; the support images, if left out.
         bn: Whose batch statistics normalise queries: the support set's (``inductive``) or their own
             (``transductive``).
-        how: Gradient ``steps`` or nearest ``centroid``; the model's own way, if left out.
+        how: Gradient ``steps``, nearest ``centroid`` or a ``linear`` head; the model's own way, if left out.
         steps: Inner steps, 1 .. 200; the model's, if left out.
         calibrate: ``icfil`` calibrates the model to the support set.
         calibrate_options: Of the calibration; the command ``adapt --calibrate icfil --help`` lists them.

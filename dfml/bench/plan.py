@@ -23,13 +23,13 @@ from dfml.training.method import Method
 from dfml.zoo import open_zoo
 
 BASELINES = ("random", "average", "ota", "best-teacher", "distill", "ensemble-features")
-CEILING = "real-data"
+REFERENCE = "real-data"
 
 
 def all_methods() -> list[str]:
-    """Every registered method: the floor and the other baselines first, the ceiling last."""
-    published = [name for name in METHODS if name not in (*BASELINES, CEILING)]
-    return [name for name in (*BASELINES, *published, CEILING) if name in METHODS]
+    """Every registered method: the floor and the other baselines first, the reference on real data last."""
+    published = [name for name in METHODS if name not in (*BASELINES, REFERENCE)]
+    return [name for name in (*BASELINES, *published, REFERENCE) if name in METHODS]
 
 
 def check_data(config: StudyConfig, zoo: str, *, way: int) -> None:
@@ -72,6 +72,7 @@ def plan(config: AccuracyConfig, scenario: Scenario) -> list[BenchJob]:
             scenario=config.name,
             rate=rate,
             prepares=METHODS.get(method).prepare is not Method.prepare,
+            choice_episodes=None if config.calibrate else config.choice_episodes,
         )
         for method, recipe in configs.items()
         for (rate, seed), zoo in scenario.zoos.items()

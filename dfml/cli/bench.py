@@ -84,7 +84,10 @@ READERS = {
 FLAGS = {"set_": ["--set"], "update": ["--update"], "quick": ["--quick"], "rows": ["--methods"]}
 
 POLLUTED_ONLY = ("rates", "attack", "clean", "source")
-SHARED_ONLY = ("scenario", "zoo", "methods", "preset", "shots", "calibrate", "update", "add_zoo", *POLLUTED_ONLY)
+SHARED_ONLY = (
+    "scenario", "zoo", "methods", "preset", "shots", "choice_episodes", "calibrate", "update", "add_zoo",
+    *POLLUTED_ONLY,
+)  # fmt: skip
 DRO_ONLY = ("models", "epochs", "same_start")
 """Options of ``bench accuracy`` that are of one protocol or scenario."""
 ALONG = ("rate", "data", "seed")

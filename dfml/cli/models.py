@@ -51,7 +51,7 @@ def evaluate(
     query: Annotated[int, typer.Option(min=1, help="Query images per class.")] = 15,
     episodes: int,
     bn: Annotated[Literal["transductive", "inductive"] | None, typer.Option(help="Both, if left out.")] = None,
-    adapt: Annotated[Literal["steps", "centroid"] | None, typer.Option(help="Both, if left out.")] = None,
+    adapt: Annotated[Literal["steps", "centroid", "linear"] | None, typer.Option(help="All, if left out.")] = None,
     steps: Steps = None,
     lr: Annotated[float | None, option(AdaptConfig, "inner_lr", help="Inner learning rate; else the model's.")] = None,
     calibrate: Calibrate = None,
@@ -152,7 +152,7 @@ def adapt(
     query: Annotated[Path | None, typer.Option(help="Images to classify; the support images, if left out.")] = None,
     bn: Annotated[Literal["inductive", "transductive"], typer.Option(help="Whose statistics normalise.")] = "inductive",
     how: Annotated[
-        Literal["steps", "centroid"] | None, typer.Option("--adapt", help="The model's own way, if left out.")
+        Literal["steps", "centroid", "linear"] | None, typer.Option("--adapt", help="The model's own way, if left out.")
     ] = None,
     steps: Steps = None,
     calibrate: Calibrate = None,

@@ -83,7 +83,9 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
             config,
             name,
             title=title,
-            tables=[*shown, *tables.gains_table(rows), *tables.forgetting_table(rows)],
+            tables=[
+                *shown, *tables.choice_table(rows), *tables.gains_table(rows), *tables.forgetting_table(rows),
+            ],
             notes=notes,
             data={
                 "rows": rows, "summary": summary, "failures": failures, "missing": [*missing, *left],
