@@ -22,7 +22,10 @@ from dfml.runs.spec import RunSpec, default_threads
 from dfml.training.method import Method
 from dfml.zoo import open_zoo
 
-BASELINES = ("random", "average", "ota", "best-teacher", "distill", "ensemble-features")
+BASELINES = (
+    "random", "no-teacher-patterns", "no-teacher-generators", "average", "ota", "best-teacher", "distill-one",
+    "distill", "ensemble-features",
+)  # fmt: skip
 REFERENCE = "real-data"
 
 

@@ -129,7 +129,7 @@ def test_it_ends_with_a_meta_model_and_finite_numbers(name, small_run, tmp_path)
     model = events[-1].result
     assert isinstance(events[-1], Done) and isinstance(model, MetaModel)
     assert model.details["method"] == name and isinstance(model.details["side_information"], list)
-    if name in ON_DATA and METHODS.get(name).data_free:
+    if name in ON_DATA and METHODS.get(name).asks_teachers:
         assert model.details["queries"] > 0, "who asks teachers says how often"
     model.save(tmp_path / "m")
     again, x = MetaModel.load(tmp_path / "m"), torch.rand(6, *model.input_size)
