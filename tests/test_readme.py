@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from dfml.cli.parameters import PAGES as GENERATED
-from dfml.cli.parameters import with_fresh_tables
+from dfml.cli.page_tables import PAGES as GENERATED
+from dfml.cli.page_tables import with_fresh_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 README_FILE = ROOT / "README.md"

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,14 @@ def configs_for(config: AccuracyConfig) -> dict[str, Any]:
     return configs_of(methods, config.preset, config.changes)
 
 
-def plan(config: AccuracyConfig, scenario: Scenario) -> list[BenchJob]:
-    """One job a method, rate of pollution and seed, in the table's order; raise BadInput where any cannot be done."""
-    configs = configs_for(config)
+def plan(
+    config: AccuracyConfig, scenario: Scenario, changed: Callable[[Any], Config] = lambda recipe: recipe
+) -> list[BenchJob]:
+    """One job a method, rate of pollution and seed, in the table's order; raise BadInput where any cannot be done.
+
+    ``changed`` makes the config that is trained of the preset's.
+    """
+    configs = {method: changed(recipe) for method, recipe in configs_for(config).items()}
     zoo = next(iter(scenario.zoos.values()))
     check_data(config, zoo, way=max(int(getattr(c, "way", 5)) for c in configs.values()))
     place = "-".join(part for part in (config.name, config.preset) if part not in ("SS", "demo"))

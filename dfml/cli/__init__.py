@@ -11,7 +11,20 @@ from typing import Annotated
 import typer
 
 from dfml import __version__
-from dfml.cli import arrange, bench, clustering, completing, exporting, lab, models, parameters, record, runs, zoo
+from dfml.cli import (
+    arrange,
+    bench,
+    clustering,
+    completing,
+    exporting,
+    lab,
+    models,
+    page_tables,
+    parameters,
+    record,
+    runs,
+    zoo,
+)
 from dfml.cli.output import STOPPED, fail, only_answers, take_any_text
 from dfml.cli.start_app import start_app
 from dfml.core.errors import DfmlError
@@ -20,8 +33,8 @@ from dfml.core.remedies import PROGRAM
 NAME = PROGRAM
 RESUMED = ("train", "invert")
 GO_ON = (
-    "bench accuracy", "bench heterogeneity", "bench lessons", "bench pollution", "bench reproduce", "bench scale",
-    "bench waiting",
+    "bench ablations", "bench accuracy", "bench heterogeneity", "bench lessons", "bench pollution", "bench reproduce",
+    "bench scale", "bench scenarios", "bench waiting",
     "runs record-demos", "zoo prepare", "zoo pretrain", "zoo similarity",
 )  # fmt: skip
 """Commands that keep what they have finished, and find it again when they are given a second time."""
@@ -41,7 +54,7 @@ for function in (lab.sweep, lab.compare, lab.report):
 app.add_typer(runs.app, name="runs")
 app.add_typer(bench.app, name="bench")
 app.add_typer(clustering.app, name="cluster")
-for function in (runs.invert, runs.train, models.evaluate, models.adapt, exporting.export, parameters.docs):
+for function in (runs.invert, runs.train, models.evaluate, models.adapt, exporting.export, page_tables.docs):
     app.command()(function)
 app.command("app")(start_app)
 runs.app.command("export")(exporting.export_run)

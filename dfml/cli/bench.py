@@ -77,6 +77,8 @@ READERS = {
     "sets": lambda text: names(text, "--sets"),
     "sizes": teacher_counts,
     "variants": lambda text: names(text, "--variants"),
+    "arms": lambda text: names(text, "--arms"),
+    "settings": lambda text: names(text, "--settings"),
     "only": lambda text: names(text, "--only"),
     "rows": lambda text: [name.strip() for name in text.split(";") if name.strip()] or [""] * bool(text),
 }

@@ -1,13 +1,9 @@
 """The commands' options: made from the config fields they set, shared by several, and how their words are read.
 
-Also the options of methods, inverters and calibrators: ``train --method M --help`` and its like, and ``docs``, which
-makes the tables of README and docs. A page says where one goes with ``<!-- options: NAME -->`` and
-``<!-- end of options -->``, or the same with ``methods``, ``inverters`` or ``results: FOLDER`` (that of the methods'
-pages, as seen from there); what stands between is replaced.
+Also the options of methods, inverters and calibrators: ``train --method M --help`` and its like.
 """
 
 import inspect
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,20 +11,11 @@ from typing import Annotated, Any
 import typer
 
 from dfml.cli import completing
-from dfml.cli.output import answer, table
+from dfml.cli.output import table
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
-from dfml.core.paths import INSTALLED, REPOSITORY, read_json
-from dfml.core.registry import PRESETS
 from dfml.runs.spec import RunSpec
 
-DOCS = REPOSITORY / "docs"
-PAGES = [REPOSITORY / "README.md", DOCS / "methods.md", DOCS / "results.md", *sorted((DOCS / "methods").glob("*.md"))]
-RESULTS = REPOSITORY / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json"
-ROLES = ("baseline", "method", "reference")
-_TABLE = re.compile(
-    r"(<!-- (options|methods|inverters|results)(?:: ([\w/-]+))? -->\n).*?\n?(<!-- end of \2 -->)", re.DOTALL
-)
 _FIELDS = {row["name"]: row for row in RunSpec.describe()}
 
 
@@ -196,103 +183,3 @@ def range_text(row: dict[str, Any]) -> str:
     least = "" if low is None else f"above {short(low)}" if row["above"] else short(low)
     most = "" if high is None else f"below {short(high)}" if row["below"] else short(high)
     return f"{least} .. {most}".strip()
-
-
-def options_table(name: str) -> str:
-    """Return the options of a method, inverter or calibrator as Markdown; ``BadInput`` for an unknown name."""
-    *others, methods = map(completing.registry_of, ("invert", "adapt", "train"))
-    cls: Any = next((known for known in others if name in known), methods).get(name)
-    presets = {name: dict(cls.preset(name)) for name in PRESETS}
-    if presets["published"] == presets["demo"]:
-        del presets["published"]
-    lines = [f"| option | {' | '.join(presets)} | range | what |", "| --- | --- | --- |" + " --- |" * len(presets)]
-    for row in cls.Config.describe():
-        option = row["name"]
-        values = [short(preset[option]) for preset in presets.values()]
-        cells = [f"`{option}`", *values, range_text(row), row["help"]]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines)
-
-
-def methods_table() -> str:
-    """Return the methods as Markdown, with links from ``docs/``: role, minutes of the demo, sentence."""
-    from dfml.methods import METHODS
-
-    lines = ["| name | role | learns on | demo | what it does |", "| --- | --- | --- | --- | --- |"]
-    for cls in sorted(map(METHODS.get, METHODS), key=lambda cls: ROLES.index(cls.role)):
-        long = f"{cls.minutes} min" if cls.minutes else "seconds"
-        place = "weights" if cls.space == "parameter" else "images"
-        paper = f"{cls.title} ({cls.reference.rpartition(', ')[2]}): " if cls.role == "method" else ""
-        lines.append(f"| [{cls.name}](methods/{cls.name}.md) | {cls.role} | {place} | {long} | {paper}{cls.summary} |")
-    return "\n".join(lines)
-
-
-def inverters_table() -> str:
-    """Return the inverters as Markdown, with links from ``docs/``."""
-    from dfml.inversion import INVERTERS
-
-    rows = [f"| [{name}](methods/{name}.md) | {INVERTERS.get(name).summary} |" for name in INVERTERS]
-    return "\n".join(["| name | what it does |", "| --- | --- |", *rows])
-
-
-RESULT_WAYS = {
-    "steps": "10 gradient steps",
-    "chosen steps": "chosen steps",
-    "centroid": "nearest centroid",
-    "linear": "linear head",
-}
-"""Columns of that table, of which a stored one may lack some."""
-NOT_MEASURED = {"accuracy": None, "ci95": None}
-
-
-def results_table(folder: str) -> str:
-    """Return the stored accuracies at 5 shots, transductive, as Markdown, the lowest by nearest centroid first.
-
-    Methods link to their pages in ``folder``. Seconds are given within ``docs/`` alone, where they are explained.
-    """
-    from dfml.bench.accuracy.accuracy_table import FLOOR, REFERENCE
-    from dfml.bench.report import markdown_table
-    from dfml.methods import METHODS
-
-    marks = {name: ", not one model" for name in METHODS if not METHODS.get(name).one_model}
-    marks |= {FLOOR: ", learns nothing", REFERENCE: ", not data-free"}
-    rows = []
-    for row in read_json(RESULTS, "results")["summary"]:
-        ways = {column["adapt"]: column for column in row["columns"] if column["bn"] == "transductive"}
-        told = ", ".join(re.split(r" \(|: ", text)[0] for text in row["side_information"]).replace("pictures", "images")
-        about = {"mark": marks.get(row["method"], ""), "told": told or "none"}
-        rows += [{**row, **dict.fromkeys(RESULT_WAYS, NOT_MEASURED), **ways, **about}] * (row["shots"] == 5)
-    known = {way for row in rows for way in RESULT_WAYS if row[way] != NOT_MEASURED}
-    shown = {way: title for way, title in RESULT_WAYS.items() if way in known}
-    cells = " | ".join(f"{{{way}[accuracy]:±{{{way}[ci95]}}}}" for way in shown)
-    timed, seconds = "/" not in folder, "{seconds:,.0f} | {preparation_seconds:,.0f} | "
-    return markdown_table(
-        f"method | {' | '.join(shown.values())} | {'seconds | preparation s | ' * timed}side information",
-        f"[{{method}}]({folder}/{{method}}.md){{mark}} | {cells} | {seconds * timed}{{told}}",
-        sorted(rows, key=lambda row: row["centroid"]["accuracy"]),
-    )
-
-
-def with_fresh_tables(page: str) -> str:
-    """Return a page's text with each of its tables made anew."""
-
-    def fresh(found: re.Match[str]) -> str:
-        tables = {"options": options_table, "results": results_table, "methods": methods_table}
-        shown = tables.get(found[2], inverters_table)(*filter(None, [found[3]]))
-        return f"{found[1]}{shown}\n{found[4]}"
-
-    return _TABLE.sub(fresh, page)
-
-
-def docs(json: Json = False) -> None:
-    """Write the tables of README and docs anew from the registered methods, their options and the stored results."""
-    if INSTALLED:
-        raise BadInput("README and docs are not part of an installation: give this command in a checkout.")
-    written = []
-    for path in PAGES:
-        before = path.read_text(encoding="utf-8")
-        after = with_fresh_tables(before)
-        if after != before:
-            path.write_text(after, encoding="utf-8")
-            written.append(str(path.relative_to(REPOSITORY)))
-    answer({"written": written}, json, f"written: {', '.join(written) or 'nothing, all tables are fresh'}")

@@ -4,6 +4,8 @@ COMMANDS = {
     "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --out --overwrite --device "
     "--json",
     "app": "--port --browser --json",
+    "bench ablations": "--data --zoo --methods --arms --preset --shots --seeds --episodes --split --device --set "
+    "--estimate --jobs --cluster --work --out --json",
     "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --split --device --set "
     "--calibrate --jobs --cluster --add-zoo --rates --attack --clean --source --protocol --models --epochs "
     "--same-start --work --out --update --json",
@@ -17,6 +19,8 @@ COMMANDS = {
     "--split --device --set --jobs --cluster --work --out --json",
     "bench reproduce": "RESULT ROW --seed --data --zoo --device --cluster --work --json",
     "bench scale": "--zoo --sizes --only --work --out --json",
+    "bench scenarios": "--data --settings --add-zoo --methods --preset --share --shots --seeds --episodes --split "
+    "--device --set --jobs --cluster --work --out --json",
     "bench sinusoid": "--tasks --seed --choose --out --json",
     "bench speed": "--only --repeats --quick --threads --peers --out --json",
     "bench waiting": "--zoo --rounds --work --out --json",

@@ -143,6 +143,15 @@ bench heterogeneity --data sample:cifar-fs --method purrer|purrer
 bench heterogeneity --data sample:cifar-fs --set nonsense=1|nonsense
 bench heterogeneity --data sample:cifar-fs --zoo {zoo} --teachers 101|101
 bench heterogeneity --data sample:cifar-fs --out {tables}|{tables}
+bench scenarios --data sample:cifar-fs --settings nonsense|nonsense
+bench scenarios --data sample:cifar-fs --methods random,nonsense|nonsense
+bench scenarios --data sample:cifar-fs --set nonsense=1|nonsense
+bench scenarios --data sample:cifar-fs --out {tables}|{tables}
+bench ablations --data sample:cifar-fs --zoo {nowhere}|{nowhere}
+bench ablations --data sample:cifar-fs --methods nonsense|nonsense
+bench ablations --data sample:cifar-fs --arms nonsense|nonsense
+bench ablations --data sample:cifar-fs --set nonsense=1|nonsense
+bench ablations --data sample:cifar-fs --out {tables}|{tables}
 bench inversion --device tpu|tpu
 bench inversion --methods nonsense|nonsense
 bench inversion --transformers {nowhere}|{nowhere}
@@ -248,6 +257,7 @@ def places(tmp_path_factory):
     write_json(root / "foreign" / "table.json", {**whole, "zoo": "http://127.0.0.1:1"})
     for name in (
         "sinusoid", "scale", "speed", "waiting", "inversion-cifar-fs-conv4-demo", "heterogeneity-cifar-fs-conv4-demo",
+        "ablations-cifar-fs-conv4-published", "scenarios-published",
         "pollution-cifar-fs-conv4-both-demo", "accuracy-polluted-cifar-fs-conv4-demo", "accuracy-mixed-domains-demo",
     ):  # fmt: skip
         (root / "tables" / f"{name}.md").write_text("mine")

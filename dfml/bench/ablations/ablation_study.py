@@ -1,0 +1,227 @@
+"""``bench ablations``: each part of a method taken away, one at a time, over the same episodes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from dfml.bench.ablations.ablation_table import arm_rows, disagreeing, method_tables, plan_table, shown_notes
+from dfml.bench.ablations.arms import ARMS, Arm
+from dfml.bench.heterogeneity import small_zoo
+from dfml.bench.job import BenchJob, Row, Rows, Say, finished_rows
+from dfml.bench.plan import check_data, job_of
+from dfml.bench.report import claim_report, write_report
+from dfml.bench.scenarios import key_of_teachers, set_up
+from dfml.bench.study import Outcome, do_study
+from dfml.bench.study_config import AccuracyConfig, Each, One, StudyConfig
+from dfml.core.errors import BadInput, nearest
+from dfml.core.paths import read_json, write_json
+from dfml.core.seeds import derive_seed
+from dfml.methods import METHODS
+from dfml.runs.folder import RunFolder
+from dfml.runs.lab.sweep import changes_of, configs_of
+from dfml.training.method import Method
+from dfml.zoo import open_zoo
+
+PLAN = "minutes.json"
+"""In the folder of the runs: what each arm is expected to take."""
+CALIBRATED = 60
+"""Episodes of an arm that calibrates."""
+
+
+class AblationConfig(StudyConfig):
+    """``bench ablations``: the parts of methods, one at a time."""
+
+    options = "data zoo methods arms preset shots seeds episodes split device set_ estimate jobs cluster work out"
+    zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
+    preset: str = Field("published", description="demo, published or paper.")
+    methods: Each[str] | None = Field(None, description="Methods, with commas; all that have arms, if left out.")
+    arms: Each[str] | None = Field(None, description="Arms, with commas, by name; all, if left out.")
+    shots: One[int] = Field((5,), description="Support images per class of the test.")
+    seeds: Each[int] = Field((0, 1), description="Number of seeds, from 0; one more where these disagree.")
+    estimate: bool = Field(False, description="Only measure what each arm would take, and write that table.")
+    work: Path = Field(Path("runs/ablations"), description="Folder of the runs; finished ones are not done again.")
+
+
+def bench_ablations(config: AblationConfig, *, progress: Say = lambda line: None) -> Row:
+    """Train methods with each of their parts off, one at a time, and compare over the same episodes.
+
+    Each arm is an ordinary run, so that what was finished is not done again and what was stopped goes on. An arm whose
+    seeds disagree on whether it makes a difference, and what it is compared with, are trained with one more seed.
+
+    Returns:
+        ``rows`` (one an arm, seed and way of adapting, with the difference), ``failures``, ``minutes`` (one an arm) and
+        the report's path.
+    """
+    arms = chosen_arms(config)
+    open_zoo(config.zoo)
+    configs_of(dict.fromkeys(arm.method for arm in arms), config.preset, config.changes)
+    name = f"ablations-{Path(config.zoo).name}-{config.preset}"
+    claim_report(config.out, name)
+    check_data(config, config.zoo, way=5)
+    seeds = list(config.seeds)
+    first = _jobs(config, arms, seeds, progress)
+    minutes = _minutes(config, first, progress)
+    if config.estimate:
+        return _report(config, name, arms, minutes, [], {}, left=[job.label for _, job in first])
+
+    from dfml.nets.device import pick_device, use_threads
+
+    use_threads()
+    device, _ = pick_device(config.device)
+    done: list[tuple[Arm, BenchJob]] = []
+    outcomes: dict[int, Outcome] = {}
+    result: Row = {}
+    calibrated = [pair for pair in first if pair[0].calibrate]
+    # What is calibrated is a model of another arm, which has to be there.
+    for planned in ([pair for pair in first if not pair[0].calibrate], calibrated, None):
+        if planned is None:
+            again = disagreeing(arm_rows([arm for arm, _ in done], [job for _, job in done], outcomes), arms)
+            planned = _jobs(config, [arm for arm in arms if arm in again], [max(seeds) + 1], progress)
+        if not planned:
+            continue
+        before, kept = list(done), dict(outcomes)
+
+        def report(found: dict[int, Outcome], now: Any = planned, before: Any = before, kept: Any = kept) -> Row:  # noqa: ANN401
+            merged = {**kept, **{len(before) + position: outcome for position, outcome in found.items()}}
+            outcomes.update(merged)
+            to_come = [job.label for position, (_, job) in enumerate(now) if position not in found]
+            return _report(config, name, arms, minutes, [*before, *now], merged, left=to_come)
+
+        done += planned
+        result = do_study([job for _, job in planned], report, config, device=str(device), progress=progress)
+    return result
+
+
+def chosen_arms(config: AblationConfig) -> list[Arm]:
+    """The arms that are asked for, each after what it is compared with; BadInput: there is no such one."""
+    known = list(dict.fromkeys(arm.method for arm in ARMS))
+    for method in config.methods or ():
+        if method not in known:
+            raise BadInput(f"no arms of {method!r}.{nearest(method, known)} Known: {', '.join(known)}.")
+    arms = [arm for arm in ARMS if config.methods is None or arm.method in config.methods]
+    if config.arms is not None:
+        names = list(dict.fromkeys(arm.name for arm in arms))
+        for name in config.arms:
+            if name not in names:
+                raise BadInput(f"no arm {name!r}.{nearest(name, names)} Known: {', '.join(names)}.")
+        wanted = [arm for arm in arms if arm.name in config.arms]
+        needed = {(arm.method, arm.against) for arm in wanted} | {(arm.method, arm.name) for arm in wanted}
+        arms = [arm for arm in arms if (arm.method, arm.name) in needed]
+    return arms
+
+
+def _jobs(config: AblationConfig, arms: list[Arm], seeds: list[int], progress: Say) -> list[tuple[Arm, BenchJob]]:
+    """All arms of the first seed before those of the second."""
+    return [(arm, _job(config, arm, seed, progress)) for seed in seeds for arm in arms]
+
+
+def _job(config: AblationConfig, arm: Arm, seed: int, progress: Say) -> BenchJob:
+    cls = METHODS.get(arm.method)
+    recipe = cls.preset(config.preset).override(list(arm.changes))
+    recipe = recipe.override(changes_of(recipe, config.changes))
+    trained = arm.against if arm.calibrate else arm.name
+    job = job_of(
+        config,
+        f"{arm.method}-{slug(trained)}-seed{seed}",
+        arm.method,
+        recipe,
+        zoo=_zoo(config, arm, seed, progress),
+        seed=seed,
+        label=f"{arm.method}: {arm.name}",
+        scenario="ablation",
+        variant=arm.name,
+        ways="transductive",
+        prepares=cls.prepare is not Method.prepare,
+    )
+    if arm.calibrate:
+        # A calibration takes seconds an episode; its gain is measured on its own episodes.
+        job = job.model_copy(update={"calibrate": arm.calibrate, "episodes": min(job.episodes, CALIBRATED)})
+    return job
+
+
+def _zoo(config: AblationConfig, arm: Arm, seed: int, progress: Say) -> str:
+    """The zoo of an arm: the whole one, some of its teachers, or a polluted one."""
+    if arm.polluted:
+        how = dict(arm.polluted)
+        asked = AccuracyConfig(
+            data=config.data, name="polluted", zoo=config.zoo, rates=(how["rate"],), attack=how["attack"],
+            source=how.get("source"), clean=how.get("clean"), seeds=(seed,), work=config.work, preset=config.preset,
+        )  # fmt: skip
+        return set_up(asked, progress).zoos[how["rate"], seed]
+    if arm.teachers is None:
+        return config.zoo
+    import numpy as np
+
+    zoo = open_zoo(config.zoo)
+    if arm.teachers > len(zoo):
+        raise BadInput(f"cannot choose {arm.teachers} of {len(zoo)} teachers.")
+    order = np.random.default_rng(derive_seed(seed, "ablations")).permutation(len(zoo)).tolist()
+    ids = [zoo.cards[i].id for i in sorted(order[: arm.teachers])]
+    return str(small_zoo(zoo, ids, config.work / "zoos" / f"{arm.teachers}-{key_of_teachers([zoo])}-seed{seed}"))
+
+
+def slug(name: str) -> str:
+    """A name for a folder."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _minutes(config: AblationConfig, jobs: list[tuple[Arm, BenchJob]], progress: Say) -> Rows:
+    """What each arm takes with one seed: measured where it was done, else estimated once by a short slice of it."""
+    from dfml.runs.costs.cost import cost_of
+
+    path = config.work / PLAN
+    known = read_json(path, "minutes") if path.is_file() else {}
+    found: Rows = []
+    for arm, job in jobs:
+        if job.spec.seed != config.seeds[0]:
+            continue
+        run = RunFolder(job.folder)
+        seconds, how = None, "measured"
+        if finished_rows(job) is not None:
+            seconds = float((run.result() or {}).get("seconds") or 0.0)
+        elif not arm.calibrate:
+            key, how = f"{arm.method}: {arm.name}: {sorted(job.spec.config.items())}", "estimated"
+            if key not in known:
+                progress(f"measuring what {job.label} will take")
+                least, most = cost_of(job.spec).seconds
+                known[key] = least if most is None else (least + most) / 2
+                config.work.mkdir(parents=True, exist_ok=True)
+                write_json(path, known)
+            seconds = known[key]
+        minutes = None if seconds is None else seconds / 60
+        found.append({"method": arm.method, "arm": arm.name, "minutes": minutes, "how": how})
+    return found
+
+
+def _report(
+    config: AblationConfig, name: str, arms: list[Arm], minutes: Rows, pairs: list[tuple[Arm, BenchJob]],
+    outcomes: dict[int, Outcome], *, left: list[str],
+) -> Row:  # fmt: skip
+    rows = arm_rows([arm for arm, _ in pairs], [job for _, job in pairs], outcomes)
+    failures = [
+        {"arm": arm.name, **job.about, **outcomes[position]}
+        for position, (arm, job) in enumerate(pairs)
+        if "reason" in outcomes.get(position, {})
+    ]
+    notes = [f"Unfinished, still to come: {len(left)} runs. The same command goes on."] * bool(left)
+    notes += [f"{f['method']}, {f['arm']}, seed {f['seed']}: {f['kind']}: {f['reason']}" for f in failures]
+    written = write_report(
+        config,
+        name,
+        title=f"What the parts of methods are worth: {config.tested[0]} ({config.split}), zoo "
+        f"{Path(config.zoo).name}, preset {config.preset}",
+        tables=[*method_tables(rows, arms), *plan_table(minutes, len(config.seeds))],
+        notes=[*notes, *shown_notes(config.episodes, config.shots[0])],
+        data={
+            "rows": rows, "failures": failures, "minutes": minutes, "missing": left,
+            "measured": {
+                "preset": config.preset, "split": config.split, "shots": list(config.shots),
+                "episodes": config.episodes, "changes": config.changes,
+            },
+        },
+    )  # fmt: skip
+    return {"rows": rows, "failures": failures, "minutes": minutes, "report": written}

@@ -1,0 +1,140 @@
+"""Arms of ablations: what each changes, how they are compared, and a study of two weight-space arms."""
+
+import json
+
+import pytest
+
+from dfml.bench import study
+from dfml.bench.ablations import ablation_study, ablation_table
+from dfml.bench.ablations.ablation_study import AblationConfig, bench_ablations, chosen_arms, slug
+from dfml.bench.ablations.arms import ARMS, WHOLE, Arm
+from dfml.core.errors import BadInput
+from dfml.methods import METHODS
+
+
+@pytest.mark.parametrize("method", sorted({arm.method for arm in ARMS}))
+def test_each_arm_changes_its_method_and_is_set_against_an_earlier_one(method):
+    arms = [arm for arm in ARMS if arm.method == method]
+    assert arms[0].name == WHOLE and not arms[0].changes
+    assert len({slug(arm.name) for arm in arms}) == len(arms)
+    preset = METHODS.get(method).preset("published")
+    configs = {}
+    for arm in arms:
+        config = preset.override(list(arm.changes)).model_dump()
+        elsewhere = arm.teachers or arm.calibrate or arm.polluted
+        assert arm.name == WHOLE or arm.against in configs, f"{arm.name} is set against nothing"
+        assert arm.name == WHOLE or elsewhere or config != configs[arm.against], f"{arm.name} changes nothing"
+        assert arm.question
+        configs[arm.name] = config
+
+
+def row(arm, seed, right, adapt="steps", method="m", against=WHOLE):
+    accuracy = sum(right) / len(right) / 10
+    return {
+        "method": method, "arm": arm, "against": against, "seed": seed, "adapt": adapt, "bn": "transductive",
+        "accuracy": accuracy, "ci95": 0.05, "right": right, "query_pictures": 10, "episode_list": "one", "seconds": 1.0,
+    }  # fmt: skip
+
+
+def outcomes(arms, rights):
+    """Rows of arms by name and seed, as jobs that are done would give them."""
+
+    class Job:
+        def __init__(self, seed):
+            self.spec = type("Spec", (), {"seed": seed})
+            self.folder = "nowhere"
+
+    pairs = [(arm, seed) for seed in rights[arms[0].name] for arm in arms]
+    rows = {i: {"rows": [row(arm.name, s, rights[arm.name][s])]} for i, (arm, s) in enumerate(pairs)}
+    return ablation_table.arm_rows([arm for arm, _ in pairs], [Job(s) for _, s in pairs], rows)
+
+
+WHOLE_ARM, OFF = Arm("m", WHOLE, "all"), Arm("m", "off", "is it worth anything?", ("x=0",))
+
+
+@pytest.mark.parametrize(
+    ("off", "says"),
+    [
+        ({0: [4, 6, 4, 6], 1: [4, 6, 4, 6]}, "worse"),
+        ({0: [6, 8, 6, 8], 1: [6, 8, 6, 8]}, "better"),
+        ({0: [5, 7, 6, 6], 1: [6, 6, 5, 7]}, "shows nothing"),
+        ({0: [4, 6, 4, 6], 1: [5, 7, 6, 6]}, "seeds disagree"),
+    ],
+)
+def test_what_the_seeds_say_together(off, says):
+    rows = outcomes([WHOLE_ARM, OFF], {WHOLE: {0: [5, 7, 5, 7], 1: [5, 7, 5, 7]}, "off": off})
+    pairs = ablation_table.compared(rows)[("m", "off")]
+    assert [each["seed"] for each in pairs] == [0, 1]
+    assert ablation_table.verdict(pairs) == says
+    text = ablation_table.arms_table(rows, [WHOLE_ARM, OFF])
+    assert says in text
+
+
+def test_the_interval_is_of_the_episodes_differences_and_not_of_the_accuracies():
+    rows = outcomes([WHOLE_ARM, OFF], {WHOLE: {0: [2, 9, 5], 1: [3, 8, 6]}, "off": {0: [1, 8, 4], 1: [2, 7, 5]}})
+    mean, half = ablation_table.over_all(ablation_table.compared(rows)[("m", "off")])
+    assert mean == pytest.approx(-0.1) and half == pytest.approx(0, abs=1e-9)
+
+
+def test_the_way_of_adapting_is_that_in_which_what_is_compared_with_is_better():
+    rows = []
+    for adapt, high in (("steps", 3), ("centroid", 8)):
+        rows += [
+            {**row(WHOLE, 0, [high, high], adapt)},
+            {**row("off", 0, [5, 5], adapt), "difference": 0.1 * (5 - high)},
+        ]
+    (pair,) = ablation_table.compared(rows)[("m", "off")]
+    assert pair["adapt"] == "centroid" and pair["difference"] == pytest.approx(-0.3)
+
+
+def test_arms_that_do_not_exist_are_refused_and_what_is_compared_with_comes_along():
+    asked = {"data": "sample:cifar-fs"}
+    with pytest.raises(BadInput, match="nope"):
+        chosen_arms(AblationConfig(**asked, methods=("nope",)))
+    with pytest.raises(BadInput, match="nope"):
+        chosen_arms(AblationConfig(**asked, arms=("nope",)))
+    arm = next(arm for arm in ARMS if arm.name != WHOLE)
+    found = chosen_arms(AblationConfig(**asked, methods=(arm.method,), arms=(arm.name,)))
+    assert [a.name for a in found] == [arm.against, arm.name]
+
+
+@pytest.mark.slow
+def test_a_study_of_arms_goes_on_and_takes_a_third_seed_where_two_disagree(
+    tiny_zoo_folder, patterns, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DFML_CACHE", str(tmp_path / "cache"))
+    arms = (
+        Arm("dro", WHOLE, "all of it"),
+        Arm("dro", "no worst case", "does the worst case matter?", ("descent_steps=0",), figures=("nothing",)),
+        Arm("dro", "two teachers", "do more teachers matter?", teachers=2),
+    )
+    monkeypatch.setattr(ablation_study, "ARMS", arms)
+    told = iter([{"no worst case"}, set()])
+    real = ablation_study.disagreeing
+
+    def one_disagrees(rows, of):
+        assert real(rows, of) <= set(arms)
+        name = next(told, set())
+        return {arm for arm in arms if arm.name in name or (name and arm.name == WHOLE)}
+
+    monkeypatch.setattr(ablation_study, "disagreeing", one_disagrees)
+    config = AblationConfig(
+        zoo=str(tiny_zoo_folder), data=str(patterns), methods=("dro",), episodes=3, shots=1, device="cpu",
+        changes=["width=8", "test_steps=1", "epochs=1", "validation_episodes=1"],
+        work=tmp_path / "work", out=tmp_path / "results", command="python -m dfml bench ablations",
+    )  # fmt: skip
+    planned = bench_ablations(config.model_copy(update={"estimate": True}))
+    assert [m["arm"] for m in planned["minutes"]] == [a.name for a in arms]
+    assert all(m["minutes"] > 0 for m in planned["minutes"]) and not planned["rows"]
+    found = bench_ablations(config)
+    seeds = {name: {r["seed"] for r in found["rows"] if r["arm"] == name} for name in (a.name for a in arms)}
+    assert seeds == {WHOLE: {0, 1, 2}, "no worst case": {0, 1, 2}, "two teachers": {0, 1}}
+    assert all("difference" in r for r in found["rows"] if r["arm"] != WHOLE) and not found["failures"]
+    text = (tmp_path / "results" / "ablations-tiny-published.md").read_text()
+    assert "no worst case" in text and "Unfinished" not in text and str(tmp_path) not in text
+    stored = json.loads((tmp_path / "results" / "ablations-tiny-published.json").read_text())
+    assert stored["rows"] == found["rows"] and stored["missing"] == []
+    told = iter([{"no worst case"}, set()])
+    with monkeypatch.context() as patch:
+        patch.setattr(study.JobProcesses, "do", None)  # nothing is trained or measured again
+        assert bench_ablations(config)["rows"] == found["rows"]
