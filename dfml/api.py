@@ -18,7 +18,7 @@ from dfml.data.folders import load_split
 from dfml.inversion import INVERTERS
 from dfml.meta import adaptation, evaluation
 from dfml.meta.calibration import CALIBRATORS, Icfil
-from dfml.meta.evaluation import ADAPT_MODES, BN_MODES, Evaluation
+from dfml.meta.evaluation import Evaluation
 from dfml.meta.learners import Adapt
 from dfml.meta.model import MetaModel
 from dfml.meta.own_classes import Adapted, Pictures, read_pictures, read_support
@@ -210,11 +210,11 @@ def evaluate(
         channels, size, _ = loaded.input_size
         images = load_split(data, split, size=size, channels=channels)
         samplers = [EpisodeSampler(images, shot=k, **listed) for k in asked.shots]
-        modes = {"bn": (bn,) if bn else BN_MODES, "adapt": (how,) if how else ADAPT_MODES, "calibrator": calibrator}
+        asked_for = evaluation.modes(bn, how, calibrator)
         found = []
         for sampler in samplers:
             told = _counting(progress, f"{sampler.shot}-shot episodes")
-            found += evaluation.evaluate(loaded, sampler, **modes, seed=own.seed, device=chosen, progress=told)
+            found += evaluation.evaluate(loaded, sampler, **asked_for, seed=own.seed, device=chosen, progress=told)
         return found
 
 

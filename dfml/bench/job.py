@@ -55,7 +55,7 @@ class BenchJob(Config):
     choice_episodes: int | None = Field(
         None,
         description="Episodes of validation classes that choose learning rate and steps, 0: none; with either, a "
-        "linear head too. None: only ways that need no choice, and no linear head.",
+        "linear head too. None, and where not all ways are asked for: neither.",
     )
     calibrate: str | None = Field(None, description="A calibrator of the adapted model.")
     jobs: int = Field(1, description="Runs side by side, which timings depend on.")
@@ -82,12 +82,12 @@ class BenchJob(Config):
     @property
     def parts(self) -> list[str]:
         """The parts of its evaluation, each kept on its own: the first has no name."""
-        return [""] if self.choice_episodes is None else ["", FAIR]
+        return [""] if self.choice_episodes is None or self.ways != "all" else ["", FAIR]
 
     def chooses_on(self, data: str) -> bool:
         """Whether a data set has classes that are not tested on, where learning rate and steps can be chosen."""
         given = data.startswith("sample:") or VALIDATION in list_splits(Path(data))
-        return bool(self.choice_episodes) and self.split != VALIDATION and given
+        return FAIR in self.parts and bool(self.choice_episodes) and self.split != VALIDATION and given
 
     def print_of(self, data: str, split: str = "") -> str:
         """A name for the images of a data set's split, the tested one if left out; see ``fingerprint``."""

@@ -22,6 +22,7 @@ from dfml.runs.device_queue import take_turns
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import CHECKPOINTS, MODEL, RunFolder
 from dfml.runs.processes import serve
+from dfml.training.options import KEPT_SEED
 from dfml.zoo import open_zoo
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: Row) -> 
     What was not measured (runs of older versions, methods without validation) is left out.
     """
     curves = {name: [value for value in values if value is not None] for name, (_, values) in run.scalars().items()}
-    details, preparation = model.details, ledger["preparation"] or {}
+    details, preparation, config = model.details, ledger["preparation"] or {}, run.spec.config
     facts = {
         "seconds": result["seconds"],
         "device": result.get("device"),
@@ -168,6 +169,7 @@ def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: Row) -> 
         "queries": float(details.get("queries", (curves.get("queries") or [0])[-1])) or None,
         "inversions": details.get("inversions"),
         "not_validated": details.get("not_validated"),
+        "recovery_seed": config.get("recovery_seed", KEPT_SEED) if config.get("recovered") == "kept" else None,
     }
     if len(validated := curves.get("val/accuracy", [])) > 1:
         peak, last = max(validated), validated[-1]

@@ -70,12 +70,13 @@ def plan(
     zoo = next(iter(scenario.zoos.values()))
     check_data(config, zoo, way=max(int(getattr(c, "way", 5)) for c in configs.values()))
     place = "-".join(part for part in (config.name, config.preset) if part not in ("SS", "demo"))
+    place += "-own-recoveries" * config.own_recoveries
     return [
         job_of(
             config,
             Path(place, f"{method}{'' if rate is None else f'-{rate}'}-seed{seed}"),
             method,
-            recipe,
+            recovering_anew(recipe, seed) if config.own_recoveries else recipe,
             zoo=zoo,
             seed=seed,
             scenario=config.name,
@@ -86,6 +87,11 @@ def plan(
         for method, recipe in configs.items()
         for (rate, seed), zoo in scenario.zoos.items()
     ]
+
+
+def recovering_anew(recipe: Config, seed: int) -> Config:
+    """The config with kept recoveries of a seed, where it has such."""
+    return recipe.override({"recovery_seed": seed} if "recovery_seed" in type(recipe).model_fields else {})
 
 
 def job_of(

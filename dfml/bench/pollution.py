@@ -157,8 +157,7 @@ def _jobs(config: PollutionStudyConfig, scenario: Scenario, settled: list[str]) 
         own = _of_variant(config, variant, settled)
         # As the learner itself classifies, normalised with the query batch as the papers do: most of an evaluation
         # would be the gradient steps, which the table does not show.
-        asked = {"ways": "own", "choice_episodes": None, "variant": variant}
-        jobs += [job.model_copy(update=asked) for job in plan(own, scenario)]
+        jobs += [job.model_copy(update={"ways": "own", "variant": variant}) for job in plan(own, scenario)]
     return sorted(jobs, key=lambda job: (job.spec.seed, config.rates.index(job.rate or 0)))
 
 

@@ -63,7 +63,7 @@ class AccuracyConfig(StudyConfig):
 
     options = (
         "data scenario zoo methods preset shots seeds episodes choice_episodes split device set_ calibrate jobs "
-        "cluster add_zoo rates attack clean source protocol models epochs same_start work out update"
+        "cluster add_zoo rates attack clean source own_recoveries protocol models epochs same_start work out update"
     )
     data: Several[str] = Field(description="A class-folder data set with the split; may be repeated.")
     name: str = Field("SS", description="SS: one architecture; SH: mixed ones; MH: mixed data sets too; or polluted.")
@@ -79,6 +79,9 @@ class AccuracyConfig(StudyConfig):
         ge=0,
         le=2000,
         description="Episodes of validation classes on which each model's rate and steps are chosen; 0: none.",
+    )
+    own_recoveries: bool = Field(
+        False, description="Each seed has kept recoveries of its own (recovery_seed), so that intervals include them."
     )
     calibrate: str | None = Field(None, description="icfil: calibrate the models to each episode; slow.")
     update: bool = Field(False, description="Keep the rows of other methods of the table that lies in --out.")

@@ -80,8 +80,8 @@ def evaluate(
 
     from dfml.data.episodes import EpisodeSampler
     from dfml.data.folders import load_split
-    from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
     from dfml.meta.evaluation import evaluate as measure
+    from dfml.meta.evaluation import modes
     from dfml.meta.model import MetaModel
     from dfml.nets.device import pick_device, use_threads
 
@@ -100,7 +100,7 @@ def evaluate(
     samplers = [EpisodeSampler(images, way=way, shot=k, query=query, episodes=episodes, seed=seed) for k in counts]
     loading = time.perf_counter() - began
     rows, reference = [], 0.0
-    how = {"bn": (bn,) if bn else BN_MODES, "adapt": (adapt,) if adapt else ADAPT_MODES, "calibrator": calibrator}
+    how = modes(bn, adapt, calibrator)
     for sampler in samplers:
         found = measure(loaded, sampler, **how, seed=seed, device=chosen, progress=Bar(f"{sampler.shot}-shot episodes"))
         rows += [{"calibrate": calibrate, **evaluation.row()} for evaluation in found]

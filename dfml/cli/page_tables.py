@@ -95,8 +95,7 @@ def results_table(folder: str) -> str:
     timed, seconds = "/" not in folder, "{seconds:,.0f} | {preparation_seconds:,.0f} | "
     return markdown_table(
         f"method | {' | '.join(shown.values())} | {'seconds | preparation s | ' * timed}side information",
-        f"[{{method}}]({folder}/{{method}}.md){{mark}} | {cells} | "
-        f"{seconds * timed}{{told}}",
+        f"[{{method}}]({folder}/{{method}}.md){{mark}} | {cells} | {seconds * timed}{{told}}",
         sorted(rows, key=lambda row: row["centroid"]["accuracy"]),
     )
 

@@ -35,6 +35,15 @@ def check_modes(bn: str | None, adapt: str | None) -> None:
             raise BadInput(f"unknown {what} {value!r}.{nearest(str(value), known)} Known: {', '.join(known)}.")
 
 
+def modes(bn: Bn | None, adapt: Adapt | None, calibrator: Calibrator | None) -> dict[str, Any]:
+    """The options of ``evaluate`` for what is asked: a mode, or all of them where it is None.
+
+    A calibration takes a second for each way of adapting and episode, so it leaves out the linear head.
+    """
+    ways = ADAPT_MODES if calibrator is None else tuple(way for way in ADAPT_MODES if way != "linear")
+    return {"bn": (bn,) if bn else BN_MODES, "adapt": (adapt,) if adapt else ways, "calibrator": calibrator}
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Accuracy of one model in one mode; what is of the calibration is None where there is none.

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -235,18 +236,15 @@ class DistillOne(Distill):
 
 
 def drawn_teacher(zoo: Zoo, seed: int) -> Zoo:
-    """The zoo with one teacher alone, drawn by a seed.
-
-    Raises:
-        BadInput: That one cannot be used.
-    """
+    """The zoo with one teacher alone, drawn by a seed among those that can be used; ``BadInput``: there is none."""
     ids, before = list(zoo.ids), zoo.narrowing or Narrowing({})
-    chosen = Random(derive_seed(seed, "one teacher")).choice(ids)
-    others = dict.fromkeys((each for each in ids if each != chosen), f"teacher {chosen} was drawn")
-    alone = zoo.narrowed(replace(before, left_out={**before.left_out, **others}))
-    if not everyone(alone).ids:
-        raise BadInput(f"teacher {chosen} of zoo {zoo.name!r}, which the seed drew, cannot be used: take another seed.")
-    return alone
+    for chosen in Random(derive_seed(seed, "one teacher")).sample(ids, len(ids)):
+        others = dict.fromkeys((each for each in ids if each != chosen), f"teacher {chosen} was drawn")
+        alone = zoo.narrowed(replace(before, left_out={**before.left_out, **others}))
+        with suppress(BadInput):
+            if everyone(alone).ids:
+                return alone
+    raise BadInput(f"no teacher of zoo {zoo.name!r} can be used.")
 
 
 def standing_for_all(first: PseudoTask, record: TrainingRecord) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def test_a_method_that_does_not_work_with_the_zoo_has_a_row_that_says_so(bench, 
     assert lines[-1] == "[2/2 done] average, seed 0: cannot: its nets differ"
 
 
-def test_by_default_all_methods_are_compared_between_floor_and_ceiling(bench, played):
+def test_by_default_all_methods_are_compared_between_floor_and_reference(bench, played):
     from dfml.methods import METHODS
 
     bench(methods=None, changes=["width=8"])

@@ -213,6 +213,10 @@ def accuracy_notes(rows: Rows, summary: Rows, failures: Rows | None = None, *, e
             f"surpass), below 0 % worse than {FLOOR}."
         )
     notes += _cost_notes(rows, several)
+    for (seed,), mine in grouped([r for r in rows if "recovery_seed" in r], "recovery_seed").items():
+        methods = ", ".join(dict.fromkeys(map(name_of, mine)))
+        shared = "; their intervals over seeds leave out what recovering varies" * (len({r["seed"] for r in mine}) > 1)
+        notes.append(f"Learned from kept recoveries of recovery_seed {seed}{shared}: {methods}.")
     for why, unseen in grouped([r for r in rows if "not_validated" in r], "not_validated").items():
         methods = ", ".join(dict.fromkeys(map(name_of, unseen)))
         notes.append(f"Without validation while training, so without what a method does with it: {methods}: {why[0]}")
