@@ -75,7 +75,7 @@ def test_any_teacher_is_one_that_the_seed_draws_and_no_report_is_looked_at(name,
     assert "init" not in model.details
 
 
-def test_whoever_cannot_be_loaded_is_not_drawn_and_where_none_fits_weights_are_fresh(zoo_copy, run, tiny_zoo):
+def test_who_cannot_be_loaded_is_not_drawn_and_without_a_fit_weights_are_fresh(zoo_copy, run, tiny_zoo):
     kept, *others = [card.id for card in tiny_zoo.cards]
     for teacher in others:
         (zoo_copy / teacher / "model.safetensors").write_bytes(b"no weights")
