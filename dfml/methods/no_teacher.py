@@ -33,6 +33,7 @@ class NoTeacher(Method):
     role = "baseline"
     minutes = 4
     asks_teachers = False
+    papers = ("baradad2021noise", "snell2017prototypical")
     Config = MetaTrainingConfig
 
     @classmethod
