@@ -134,8 +134,8 @@ class NoTeacherGenerators(NoTeacher):
         from dfml.nets.generator import ImageGenerator
 
         cfg: NoTeacherGeneratorsConfig = self.config
-        (channels, *size), found = shape, []
-        half = (channels, *(-(-side // 2) for side in size))
+        (channels, height, width), found = shape, []
+        half = channels, -(-height // 2), -(-width // 2)
 
         def normal(*counts: int) -> torch.Tensor:
             return torch.randn(counts, generator=generator)
@@ -145,7 +145,7 @@ class NoTeacherGenerators(NoTeacher):
             net = ImageGenerator(half, latent=cfg.latent, width=cfg.generator_width, seed=seed)
             noise = normal(1, cfg.latent) + cfg.spread * normal(each, cfg.latent)
             with torch.no_grad():
-                painted = F.interpolate(torch.logit(net(noise), eps=1e-6), size=size, mode="bicubic")
+                painted = F.interpolate(torch.logit(net(noise), eps=1e-6), size=(height, width), mode="bicubic")
             # With a tint of its class alone, its colour would tell a class; with none, nothing would have colours.
             tint = 0.5 * normal(1, channels, 1, 1) + 0.5 * normal(each, channels, 1, 1)
             found.append((1.5 * (painted - painted.mean()) / painted.std().clamp_min(1e-6) + tint).sigmoid())

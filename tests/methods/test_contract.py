@@ -278,7 +278,7 @@ def test_more_classes_than_sample_and_probe_have_cost_only_the_measurements(
     assert any(isinstance(e, Note) and says in e.text for e in events)
     seen = {key for e in events if isinstance(e, Scalars) for key in e.values}
     assert "train/loss" in seen and not {"val/accuracy", "tasks/diversity"} & seen
-    assert events[-1].result.details["side_information"] == []
+    assert events[-1].result.details["side_information"] == [context.SHARED_NAMES]
     with pytest.raises(BadInput, match="has 5 classes"):
         run(method, config, data=str(patterns))
 
