@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -31,7 +30,7 @@ from dfml.training.options import KEPT, PUBLISHED_GENERATOR, InitConfig, Recover
 from dfml.training.refusals import need_consensus, need_images
 from dfml.training.taking_part import TakingPart, everyone
 from dfml.training.used_classes import as_used
-from dfml.zoo.zoo import Narrowing, Zoo
+from dfml.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
     import torch
@@ -120,10 +119,10 @@ class Distill(Method):
 
         cfg: DistillConfig = self.config
         training = training.using(cfg)
-        if cfg.taught_by == "one":
-            training = replace(training, zoo=drawn_teacher(training.zoo, training.generator.initial_seed()))
         zoo, generator = training.zoo, training.generator
         teachers = self.teachers(zoo)
+        if cfg.taught_by == "one":
+            teachers = one_of(teachers, generator.initial_seed())
         ids = teachers.ids
         # 1. A backbone, and an output layer for each teacher.
         model = yield from training.begin(self.name, cfg, teachers)
@@ -235,16 +234,13 @@ class DistillOne(Distill):
         return super().paper().override({"taught_by": "one"})
 
 
-def drawn_teacher(zoo: Zoo, seed: int) -> Zoo:
-    """The zoo with one teacher alone, drawn by a seed among those that can be used; ``BadInput``: there is none."""
-    ids, before = list(zoo.ids), zoo.narrowing or Narrowing({})
-    for chosen in Random(derive_seed(seed, "one teacher")).sample(ids, len(ids)):
-        others = dict.fromkeys((each for each in ids if each != chosen), f"teacher {chosen} was drawn")
-        alone = zoo.narrowed(replace(before, left_out={**before.left_out, **others}))
-        with suppress(BadInput):
-            if everyone(alone).ids:
-                return alone
-    raise BadInput(f"no teacher of zoo {zoo.name!r} can be used.")
+def one_of(teachers: TakingPart, seed: int) -> TakingPart:
+    """The same with one teacher alone, drawn by a seed."""
+    chosen = Random(derive_seed(seed, "one teacher")).choice(teachers.ids)
+    others = dict.fromkeys((each for each in teachers.ids if each != chosen), f"teacher {chosen} was drawn")
+    kept = [each for each in teachers.blind if each == chosen]
+    partly = {each: how for each, how in teachers.partly.items() if each == chosen}
+    return replace(teachers, ids=[chosen], left_out={**teachers.left_out, **others}, partly=partly, blind=kept)
 
 
 def standing_for_all(first: PseudoTask, record: TrainingRecord) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Done, Note
 from dfml.meta.evaluation import evaluate
 from dfml.methods import METHODS
-from dfml.methods.distill import drawn_teacher
+from dfml.methods.distill import one_of
 from dfml.training.context import Training
+from dfml.training.taking_part import everyone
 from dfml.zoo import open_zoo
 from dfml.zoo.zoo import Zoo
 from tests.meta.small import sampler
@@ -145,10 +146,9 @@ def test_who_cannot_be_loaded_is_not_drawn(zoo_copy):
     kept, *others = open_zoo(zoo_copy).ids
     for teacher in others:
         (zoo_copy / teacher / "model.safetensors").write_bytes(b"no weights")
-    assert {drawn_teacher(open_zoo(zoo_copy), seed).ids[0] for seed in range(6)} == {kept}
-    (zoo_copy / kept / "model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(BadInput, match="can be used"):
-        drawn_teacher(open_zoo(zoo_copy), 0)
+    usable = everyone(open_zoo(zoo_copy))
+    assert {one_of(usable, seed).ids[0] for seed in range(6)} == {kept}
+    assert set(one_of(usable, 0).left_out) == set(others)
 
 
 @pytest.mark.slow
