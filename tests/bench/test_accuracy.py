@@ -20,7 +20,8 @@ def bench(tiny_zoo_folder, patterns, tmp_path):
         lines = [] if lines is None else lines
         options = {
             "zoo": str(tiny_zoo_folder), "data": str(patterns), "methods": ["random", "average"], "shots": (1, 2),
-            "episodes": 3, "choice_episodes": 0, "device": "cpu", "changes": SMALL, "out": tmp_path / "results", "work": tmp_path / "work",
+            "choice_episodes": 0, "episodes": 3, "device": "cpu",
+            "changes": SMALL, "out": tmp_path / "results", "work": tmp_path / "work",
             "command": "python -m dfml bench accuracy",
         }  # fmt: skip
         return bench_accuracy(AccuracyConfig(**{**options, **changes}), progress=progress or lines.append)
