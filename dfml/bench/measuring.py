@@ -18,7 +18,7 @@ from dfml.core.events import Checkpoint, Done, Event, Progress
 from dfml.core.paths import cache_root
 from dfml.methods import METHODS
 from dfml.runs import spec as run_spec
-from dfml.runs.device_queue import take_turns
+from dfml.runs.device_lock import take_turns
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import CHECKPOINTS, MODEL, RunFolder
 from dfml.runs.processes import serve

@@ -301,13 +301,20 @@ def test_each_benchmark_refuses_something_here():
 
 
 def test_zoos_are_listed_and_help_is_given_without_torch(places, tmp_path):
-    asked = ["--help", "zoo list", "runs list", "zoo show cifar-fs-mixed", f"zoo show {places['cut']} --json"]
+    asked = [
+        "--help",
+        "zoo list",
+        "runs list",
+        "runs cite pixels-000",
+        "zoo show cifar-fs-mixed",
+        f"zoo show {places['cut']} --json",
+    ]
     asked += [f"train --method {name} --preset paper --help" for name in METHODS]
     asked += [f"invert --method {name} --help" for name in INVERTERS] + ["adapt --calibrate icfil --help"]
     asked += ["bench accuracy --help", "bench speed --help"]
     found = called([(words.split(), {}) for words in asked], tmp_path)
     assert [(code, loaded) for code, _, _, loaded in found] == [(0, [])] * len(asked), found
-    shown = json.loads(found[4][1].splitlines()[-1])
+    shown = json.loads(found[5][1].splitlines()[-1])
     assert [teacher["id"] for teacher in shown["teachers"]] == ["t0"] and list(shown["problems"]) == ["t1"]
 
 
