@@ -53,7 +53,9 @@ def chart(title: str, summary: Rows) -> str:
     def name_of(entry: Row) -> str:
         rate = [] if entry.get("rate") is None else [f"{entry['rate']} %"]
         variant = [entry["variant"]] if entry.get("variant") else []
-        return ", ".join([entry["method"], *variant, *rate, *([str(entry["data"])] if several else [])])
+        return ", ".join(
+            [entry.get("called", entry["method"]), *variant, *rate, *([str(entry["data"])] if several else [])]
+        )
 
     shots = list(dict.fromkeys(entry["shots"] for entry in summary))
     drawn = {column["adapt"] for entry in summary for column in _transductive(entry)}

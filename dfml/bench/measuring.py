@@ -160,7 +160,9 @@ def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: Row) -> 
         "side_information": details.get("side_information") or [],
         "adversarial_steps": len(details.get("adversarial_steps") or []),
     }
+    called = METHODS.get(run.spec.method).called(run.spec.config)
     optional = {
+        "called": called if called != run.spec.method else None,
         # What preparing made, all of it: a run counts only those of its recoveries that it met.
         "preparation_seconds": preparation.get("kept_seconds", details.get("preparation_seconds")) or None,
         "peak_memory_mib": ledger["peak_memory_mib"],

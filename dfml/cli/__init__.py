@@ -46,7 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-zoo.data_app.command()(arrange.arrange)
+for function in (arrange.arrange, arrange.textures):
+    zoo.data_app.command()(function)
 app.add_typer(zoo.data_app, name="data")
 app.add_typer(zoo.app, name="zoo")
 for function in (lab.sweep, lab.compare, lab.report):

@@ -13,13 +13,15 @@ Distance = Literal["kl", "mse"]
 """How far answers are apart: see ``multi_teacher``."""
 StudentOf = Literal["head", "episode"]
 """What is taught of a teacher: see ``outer.task_loss_of``."""
+BetaScale = Literal["absolute", "relative"]
+"""How far a task is displaced: see ``implicit_gradient``."""
 
 
 class LearnerConfig(Config):
     """How a learner adapts."""
 
     inner_lr: float = Field(0.01, gt=0, le=10, description="Learning rate of the inner loop.")
-    inner_steps: int = Field(5, ge=1, le=200, description="Inner steps while training.")
+    inner_steps: int = Field(5, ge=0, le=200, description="Inner steps while training; 0: none (for comparisons).")
     first_order: bool = Field(False, description="Drop second derivatives in the outer gradient (FOMAML).")
 
 

@@ -111,7 +111,7 @@ class MetaLearner:
         steps: int | None = None,
         create_graph: bool = False,
     ) -> Iterator[Params]:
-        """Yield the parameters after each inner step; the network's own weights are not read.
+        """Yield the parameters after each inner step, without one as they are; the network's own weights are not read.
 
         Support images [N, C, H, W] are prepared, their labels hard (int64 [N]) or soft ([N, way]); ``steps`` of None
         takes the config's, ``create_graph`` keeps the graph for second derivatives (training only).
@@ -125,7 +125,10 @@ class MetaLearner:
             retain_graph = create_graph or bool(self.moves)
             # At test nobody differentiates through the steps.
             followed = create_graph or any(p.requires_grad for p in params.values())
-            for _ in range(self.config.inner_steps if steps is None else steps):
+            count = self.config.inner_steps if steps is None else steps
+            if not count:
+                yield adapted
+            for _ in range(count):
                 loss, moving = self.loss(answer(adapted), support_y), [adapted[n] for n in names]
                 grads = torch.autograd.grad(loss, moving, create_graph=create_graph, retain_graph=retain_graph)
                 with torch.set_grad_enabled(followed):

@@ -23,8 +23,26 @@ from dfml.nets.checkpoint import load_optimiser_state, optimiser_state, part_of_
 
 Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 """Support images, support labels, query images, query labels; images in [0, 1]."""
+Moved = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+"""Maps images [N, C, H, W] to what a student sees of them."""
 TaskLoss = Callable[[Params], TaskOutcome]
 """A task's loss and accuracy as a function of the parameters; the same parameters must give the same loss."""
+
+
+def gradient_variance(flat: Sequence[torch.Tensor]) -> float:
+    """1/(2n) * sum of |g_i - g|^2 for flat gradients g_i with mean g."""
+    stacked = torch.stack(list(flat))
+    return float((stacked - stacked.mean(0)).pow(2).sum() / (2 * len(stacked)))
+
+
+def mean_gradient(gradients: Sequence[Params]) -> Params:
+    """The mean of some tasks' gradients, by the parameters' names."""
+    return {n: torch.stack([g[n] for g in gradients]).mean(0) for n in gradients[0]}
+
+
+def flattened(params: Params) -> torch.Tensor:
+    """Parameters, or a gradient in them, as one vector without a graph."""
+    return torch.cat([x.detach().reshape(-1) for x in params.values()])
 
 
 class Outer(Protocol):
@@ -134,10 +152,12 @@ class Aggregate(OuterStep):
     """One direction for several tasks, by the parameters' names, and what their gradients were like.
 
     ``variance`` is the sum over the parameters of half the mean of (g_i - g)^2; None where the tasks came in turn.
+    ``changed`` is how far ``gradient`` lies from the plain mean, as a share of that one's norm.
     """
 
     gradient: Params
     variance: float | None = None
+    changed: float = 0.0
 
 
 def gradient_of(loss: torch.Tensor, params: Params, *, create_graph: bool = False) -> Params:
@@ -216,6 +236,16 @@ def plain(task: Task) -> Task:
     support_x, support_y, query_x, query_y = task
     support_y, query_y = (y if y.dtype == torch.int64 else y.argmax(1) for y in (support_y, query_y))
     return support_x[: len(support_y)], support_y, query_x[: len(query_y)], query_y
+
+
+def as_it_is(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """What a student sees of images where nothing moves them."""
+    return x
+
+
+def seen_task(task: Task, seen: Moved, generator: torch.Generator) -> Task:
+    """A task with its support and query images as a student sees them."""
+    return seen(task[0], generator), task[1], seen(task[2], generator), task[3]
 
 
 class FeatureMixture(nn.Module):

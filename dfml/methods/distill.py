@@ -86,6 +86,11 @@ class Distill(Method):
         )
 
     @classmethod
+    def published(cls) -> DistillConfig:
+        """The demo without what is ours: from random weights, each teacher's images as they were recovered."""
+        return cls.demo().override({"init": "random", "consensus": 0})
+
+    @classmethod
     def paper(cls) -> DistillConfig:
         """Ours too: no paper names its settings. Many fresh recoveries, and a long training."""
         return DistillConfig(

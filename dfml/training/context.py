@@ -185,6 +185,12 @@ class TrainingRecord(StepRecord):
         """The key of each image's class."""
         return [self.class_keys[task.teacher_id][label] for label in task.labels.tolist()]
 
+    def shown(self, task: PseudoTask) -> Shown:
+        """Up to eight images of each class, to look at."""
+        rows = [i for label in task.labels.unique().tolist() for i in (task.labels == label).nonzero()[:8, 0].tolist()]
+        keys = self.keys_of(task)
+        return task.images[rows], task.labels[rows].tolist(), [keys[row] for row in rows]
+
     def finish(self, side_information: list[str]) -> MetaModel:
         """Choose the weights and complete the card."""
         self.validation.choose(self.model)

@@ -1,11 +1,12 @@
 """The options that methods share; each class stands for one part that a method may have."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from dfml.core.config import Config, unset
-from dfml.tasks.grouping import EMBEDDED, GroupBy
+from dfml.tasks.grouping import PROCEDURAL, GroupBy
 
 KEPT_SEED = 0
 """Of what is kept for all runs."""
@@ -126,9 +127,10 @@ class GroupingConfig(RecoveringConfig):
     groups: int = Field(5, ge=1, le=1000, description="Groups of teachers; at most half as many as teachers.")
     group_by: GroupBy = Field("dissimilar", description="Which teachers share a group; dissimilar as published.")
     probe: str = Field(
-        EMBEDDED,
-        description="Network that embeds teachers: embedded, a model folder, or a .safetensors file of torchvision's "
-        "ResNet-34 (published).",
+        PROCEDURAL,
+        description="Network that embeds teachers: procedural, trained on generated pictures; a model folder or a "
+        ".safetensors file of torchvision's ResNet-34 (published); or embedded, trained on real pictures of the very "
+        "classes that the zoos of CIFAR-FS know, which is side information.",
     )
     embed_visits: int = Field(1, ge=1, le=1000, description="Recoveries of a teacher that its embedding is taken from.")
     embed_batch: int = Field(5, ge=1, le=1000, description="Images in a batch of the embedding.")
@@ -140,8 +142,10 @@ class TeacherPolicyConfig(Config):
 
     renamed: ClassVar[dict[str, str]] = {"reliability": "teacher_policy", "reliability_lr": "policy_lr"}
 
-    teacher_policy: Literal["none", "policy-gradient"] = Field(
-        "none", description="Sample teachers uniformly, or by weights that a policy gradient learns on validation."
+    teacher_policy: Literal["none", "policy-gradient", "reject"] = Field(
+        "none",
+        description="Sample teachers uniformly; by weights that a policy gradient learns on validation; or uniformly, "
+        "refusing classes of which a teacher does not know the memory's images of others (published comparison).",
     )
     reward: Literal["features", "accuracy"] = Field(
         "features",
@@ -205,6 +209,15 @@ class PanelConfig(Config):
         0.5, ge=0, le=1, description="With outputs: share of the memory updates that learn from the panel."
     )
     panel_lr: float = Field(2e-3, gt=0, le=1, description="With outputs: Adam's learning rate in these updates.")
+
+
+def mostly_panel(options: Mapping[str, Any]) -> str:
+    """Tell by a config's values that most memory updates are the panel's own; empty where they are not."""
+    share, wanted = options.get("panel_share"), {"panel_student": "outputs", "learner": "protonet"}
+    works = options.get("panel") and all(options.get(name) == value for name, value in wanted.items())
+    if not works or not isinstance(share, int | float) or share <= 0.5:
+        return ""
+    return f"{100 * share:.0f} % panel distillation"
 
 
 KEPT: dict[str, Any] = {"recovered": "kept", "visits": 1, "inversion_steps": 60, "inversion_lr": 1e-2}

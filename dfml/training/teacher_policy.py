@@ -124,7 +124,7 @@ class TeacherPolicy:
         self.config, self.watch = config, watch
         self.sampler = TeacherSampler(teachers, config)
         self.counts, self.drawn, self.since = [0] * len(teachers), [], []
-        self.reward = config.reward if config.teacher_policy != "none" and watch.episodes else None
+        self.reward = config.reward if config.teacher_policy == "policy-gradient" and watch.episodes else None
         if self.reward == "features":
             from dfml.training.ours.trust import FeatureRewards
 
@@ -135,7 +135,7 @@ class TeacherPolicy:
         if self.watch.why_not:
             text = f"the stop rule follows pseudo tasks, no weights are learned: {self.watch.why_not}"
             yield Note(0, text, "validation")
-        elif self.config.teacher_policy != "none" and not self.reward:
+        elif self.config.teacher_policy == "policy-gradient" and not self.reward:
             yield Note(0, "no weights are learned: watch=training sees no validation images", "validation")
 
     def draw(self, count: int, generator: torch.Generator) -> list[str]:

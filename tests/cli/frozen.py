@@ -30,6 +30,7 @@ COMMANDS = {
     "data arrange": "SOURCE --out --shares --seed --json",
     "data get": "NAME --out --json",
     "data sample": "SOURCE --out --name --json",
+    "data textures": "OUT --classes --per-class --size --seed --json",
     "docs": "--json",
     "evaluate": "--model --data --split --shots --way --query --episodes --bn --adapt --steps --lr "
     "--calibrate --set --seed --against --device --threads --json",

@@ -61,8 +61,9 @@ def summarise(rows: Rows) -> Rows:
 
 
 def name_of(row: Row) -> str:
-    """What a row or entry is called: its method, and its variant, if it has one."""
-    return f"{row['method']}, {row['variant']}" if row.get("variant") else row["method"]
+    """What a row or entry is called: its method, or what its preset is called, and its variant, if it has one."""
+    called = row.get("called", row["method"])
+    return f"{called}, {row['variant']}" if row.get("variant") else called
 
 
 def _entry(mine: Rows) -> Row:
@@ -71,7 +72,7 @@ def _entry(mine: Rows) -> Row:
     seconds = {r["seed"]: r["seconds"] for r in mine}
     entry = {
         "method": mine[0]["method"],
-        **{name: mine[0][name] for name in ("variant", "rate", "data") if name in mine[0]},
+        **{name: mine[0][name] for name in ("variant", "rate", "data", "called") if name in mine[0]},
         "shots": mine[0]["shots"],
         "seeds": list(seconds),
         "seconds": sum(seconds.values()) / len(seconds),
