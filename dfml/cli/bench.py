@@ -94,10 +94,19 @@ READERS = {
     "rows": lambda text: [name.strip() for name in text.split(";") if name.strip()] or [""] * bool(text),
 }
 """What reads an option that is text or a count, but several values in the config."""
-FLAGS = {"set_": ["--set"], "update": ["--update"], "quick": ["--quick"], "rows": ["--methods"]}
+FLAGS = {
+    "set_": ["--set"],
+    "update": ["--update"],
+    "own_recoveries": ["--own-recoveries"],
+    "quick": ["--quick"],
+    "rows": ["--methods"],
+}
 
 POLLUTED_ONLY = ("rates", "attack", "clean", "source")
-SHARED_ONLY = ("scenario", "zoo", "methods", "preset", "shots", "calibrate", "update", "add_zoo", *POLLUTED_ONLY)
+SHARED_ONLY = (
+    "scenario", "zoo", "methods", "preset", "shots", "choice_episodes", "calibrate", "update", "add_zoo",
+    "own_recoveries", *POLLUTED_ONLY,
+)  # fmt: skip
 DRO_ONLY = ("models", "epochs", "same_start")
 """Options of ``bench accuracy`` that are of one protocol or scenario."""
 ALONG = ("rate", "data", "seed")

@@ -1,6 +1,7 @@
 """What learning may be asked, without torch."""
 
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -22,3 +23,19 @@ class LearnerConfig(Config):
     inner_lr: float = Field(0.01, gt=0, le=10, description="Learning rate of the inner loop.")
     inner_steps: int = Field(5, ge=0, le=200, description="Inner steps while training; 0: none (for comparisons).")
     first_order: bool = Field(False, description="Drop second derivatives in the outer gradient (FOMAML).")
+
+
+RATES = (0.01, 0.03, 0.1, 0.3)
+"""Inner learning rates that are tried on validation classes, where one is chosen."""
+CHOICE_EPISODES = 40
+"""Episodes of validation classes on which learning rate and steps are chosen."""
+
+
+def at_the_edge(rows: Iterable[Mapping[str, Any]], rate: float, steps: int) -> bool:
+    """Whether the chosen pair is an outermost one where others were tried, so that one outside may be better.
+
+    The candidates are ``inner_lr`` and ``test_steps`` of ``rows``.
+    """
+    rows = list(rows)
+    tried = [({r[name] for r in rows}, chosen) for name, chosen in (("inner_lr", rate), ("test_steps", steps))]
+    return any(len(values) > 1 and chosen in {min(values), max(values)} for values, chosen in tried)

@@ -23,8 +23,8 @@ Labelled = tuple[torch.Tensor, torch.Tensor]
 """Prepared images [N, C, H, W] and their labels, hard (int64 [N]) or soft ([N, way])."""
 TargetLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Maps logits [N, way] and hard labels [N] or soft ones [N, way] to a scalar."""
-Adapt = Literal["steps", "centroid"]
-"""Ways of adapting: gradient steps, or the nearest class centroid."""
+Adapt = Literal["steps", "centroid", "linear"]
+"""Ways of adapting: gradient steps, the nearest class centroid, or logistic regression on the features."""
 HEAD = "fc."
 """Prefix of the last layer's parameters in all few-shot networks."""
 functional_call = partial(call_with_ties, tie_weights=False)
@@ -82,6 +82,7 @@ class MetaLearner:
         moves: Prefix of the parameters that adapt.
         default_adaptation: How its models adapt at test.
         has_outputs: Whether the last layer of the network answers without any support set.
+        keeps_network: Whether only what follows the features is made of the support set.
         papers: Keys of the papers that it comes from, see ``core.papers``.
     """
 
@@ -89,6 +90,7 @@ class MetaLearner:
     moves: ClassVar[str] = ""
     default_adaptation: ClassVar[Adapt] = "steps"
     has_outputs: ClassVar[bool] = True
+    keeps_network: ClassVar[bool] = False
     papers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: LearnerConfig | None = None, loss: TargetLoss | None = None) -> None:
@@ -231,6 +233,7 @@ class ProtoNet(MetaLearner):
     KEY = "prototypes"
     default_adaptation = "centroid"
     has_outputs = False
+    keeps_network = True
 
     def adapt(
         self, net: nn.Module, params: Params, support_x: torch.Tensor, support_y: torch.Tensor, **_: object

@@ -43,10 +43,10 @@ class PurerConfig(MetaTrainingConfig, ClassesConfig):
     white_box: ClassVar[bool] = True
 
     candidates: int = Field(13, ge=1, le=10000, description="Teachers per iteration, least inverted classes first.")
-    init: Literal["random", "average", "best-teacher"] = Field(
+    init: Literal["random", "average", "any-teacher", "best-teacher"] = Field(
         "random",
         description="First meta-parameters: fresh; the mean of the teachers' weights, as in the authors' scripts; or "
-        "(ours) those of the teacher with the best reported accuracy, which trusts the reports.",
+        "(ours) those of a teacher that the seed draws, or of the one with the best reported accuracy.",
     )
     iterations: int = Field(1000, ge=1, le=1_000_000, description="Image steps; after warm_start also outer steps.")
     warm_start: int = Field(0, ge=0, le=100_000, description="First iterations that only invert, without outer steps.")

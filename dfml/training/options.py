@@ -92,6 +92,14 @@ class RecoveringConfig(MetaTrainingConfig, ClassesConfig):
     recovered: Literal["kept", "fresh"] = Field(
         "fresh", description="Recover anew in each run, or take what `zoo prepare` (or an earlier run) has kept."
     )
+    recovery_seed: int = Field(
+        KEPT_SEED,
+        ge=0,
+        le=1_000_000_000,
+        exclude_if=lambda seed: seed == KEPT_SEED,
+        description="Seed of what is kept: runs with the same one share it, so that intervals over their own seeds "
+        "leave out what recovering varies.",
+    )
     visits: int = Field(
         1_000_000, ge=1, le=1_000_000, description="Different recoveries of a teacher; later visits repeat them."
     )
@@ -184,10 +192,10 @@ class ReplayConfig(Config):
 class InitConfig(Config):
     """Options of the first weights."""
 
-    init: Literal["random", "best-teacher"] = Field(
+    init: Literal["random", "any-teacher", "best-teacher"] = Field(
         "random",
-        description="First weights: fresh, or (ours) those of the teacher with the best reported accuracy among "
-        "those of the meta-model's architecture; trusts the reports.",
+        description="First weights: fresh, or (ours) those of a teacher of the meta-model's architecture: any-teacher, "
+        "whom the seed draws; best-teacher, with the best reported accuracy, which trusts the reports.",
     )
 
 

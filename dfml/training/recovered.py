@@ -14,7 +14,7 @@ from dfml.inversion.recipe import Recipe
 from dfml.tasks.cache import Recoveries, Visit
 from dfml.tasks.grouping import group_teachers, planar_map, within_and_between
 from dfml.tasks.similarity import PROCEDURAL_NAME, Similarity, measure_similarity, open_probe
-from dfml.training.options import KEPT_SEED, GroupingConfig, RecoveringConfig
+from dfml.training.options import GroupingConfig, RecoveringConfig
 from dfml.training.refusals import need_groups
 from dfml.training.taking_part import TakingPart
 from dfml.zoo.oracles.asking import AskingConfig
@@ -38,7 +38,7 @@ def recoveries_of(
 ) -> Recoveries:
     """The recoveries that a config asks for, by the inverter ``generator`` or ``conditional-generator``.
 
-    The ``seed`` is that of the run, for fresh recoveries; kept ones have a seed of their own, alike for all runs.
+    The ``seed`` is that of the run, for fresh recoveries; kept ones have a seed of their own, ``recovery_seed``.
 
     Raises:
         BadInput: A consensus is wanted of fresh recoveries, or of teachers that give no gradients.
@@ -51,7 +51,7 @@ def recoveries_of(
     if "noise_lr" in cls.Config.model_fields:
         changes["noise_lr"] = config.inversion_lr
     kept = config.recovered == "kept"
-    seed = KEPT_SEED if kept or seed is None else seed
+    seed = config.recovery_seed if kept or seed is None else seed
     work, asks = cls(cls.Config().override(changes)), asking or AskingConfig()
     recipe = Recipe(zoo, work, config.recovered_per_class, seed, device, asks)
     plain = Recoveries(recipe, keep=kept)

@@ -17,6 +17,7 @@ from dfml.bench.job import Row, Rows, Say
 from dfml.bench.report import grouped, interval, markdown_table, over_seeds, refuse_to_lose, write_report
 from dfml.bench.study_config import AccuracyConfig, DroProtocolConfig
 from dfml.core.errors import BadInput, RunFailed, nearest
+from dfml.meta.choices import at_the_edge
 from dfml.runs.lab.sweep import changes_of, configs_of
 from dfml.zoo.build.zoo_config import PretrainConfig, claim_zoo
 
@@ -223,7 +224,7 @@ def protocol_notes(config: DroProtocolConfig, zoos: dict[int, float], *, rows: R
             ", of the candidates above the one with the highest mean accuracy of random weights and of the average on "
             "validation classes; OTA and DRO were not looked at. Side information of every method, therefore: labelled "
             "validation images."
-            + (" It is the outermost one that was tried." if choice.at_the_edge(chosen, rate, steps) else "")
+            + (" It is the outermost one that was tried." if at_the_edge(chosen, rate, steps) else "")
             if chosen
             else ", as given."
         )
