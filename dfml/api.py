@@ -18,7 +18,7 @@ from dfml.data.folders import load_split
 from dfml.inversion import INVERTERS
 from dfml.meta import adaptation, evaluation
 from dfml.meta.calibration import CALIBRATORS, Icfil
-from dfml.meta.evaluation import ADAPT_MODES, BN_MODES, Evaluation
+from dfml.meta.evaluation import Evaluation
 from dfml.meta.learners import Adapt
 from dfml.meta.model import MetaModel
 from dfml.meta.own_classes import Adapted, Pictures, read_pictures, read_support
@@ -184,7 +184,7 @@ def evaluate(
         query: Query images per class, at least 1.
         episodes: At least 1.
         bn: Whose batch statistics normalise queries: ``transductive`` or ``inductive``; both, if left out.
-        how: Gradient ``steps`` or nearest ``centroid``; both, if left out.
+        how: Gradient ``steps``, nearest ``centroid`` or a ``linear`` head; all three, if left out.
         steps: Inner steps, 1 .. 200; the model's, if left out.
         lr: Inner learning rate, above 0; the model's, if left out.
         calibrate: ``icfil`` calibrates the model to each support set, which is slow.
@@ -212,11 +212,11 @@ def evaluate(
         channels, size, _ = loaded.input_size
         images = load_split(data, split, size=size, channels=channels)
         samplers = [EpisodeSampler(images, shot=k, **listed) for k in asked.shots]
-        modes = {"bn": (bn,) if bn else BN_MODES, "adapt": (how,) if how else ADAPT_MODES, "calibrator": calibrator}
+        asked_for = evaluation.modes(bn, how, calibrator)
         found = []
         for sampler in samplers:
             told = _counting(progress, f"{sampler.shot}-shot episodes")
-            found += evaluation.evaluate(loaded, sampler, **modes, seed=own.seed, device=chosen, progress=told)
+            found += evaluation.evaluate(loaded, sampler, **asked_for, seed=own.seed, device=chosen, progress=told)
         return found
 
 
@@ -246,7 +246,7 @@ def adapt(
         query: Images to classify; the support images, if left out.
         bn: Whose batch statistics normalise queries: the support set's (``inductive``) or their own
             (``transductive``).
-        how: Gradient ``steps`` or nearest ``centroid``; the model's own way, if left out.
+        how: Gradient ``steps``, nearest ``centroid`` or a ``linear`` head; the model's own way, if left out.
         steps: Inner steps, 1 .. 200; the model's, if left out.
         calibrate: ``icfil`` calibrates the model to the support set.
         calibrate_options: Of the calibration; the command ``adapt --calibrate icfil --help`` lists them.

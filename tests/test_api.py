@@ -187,7 +187,7 @@ def test_evaluations_and_adaptations_are_those_of_the_commands(answer, trained, 
     rows = answer(*words, "--shots", "1,2", "--steps", 3, "--lr", 0.02, "--seed", 4, "--device", "cpu")["rows"]
     arguments = {"shots": (1, 2), "episodes": 2, "query": 3, "steps": 3, "lr": 0.02, "seed": 4, "device": "cpu"}
     found = dfml.evaluate(trained.model, patterns, **arguments)
-    assert len(rows) == 8
+    assert len(rows) == 12
     for row, evaluation in zip(rows, found, strict=True):
         mine = evaluation.row()
         assert all(mine[key] == row[key] for key in mine if "seconds" not in key)

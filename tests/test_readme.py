@@ -243,7 +243,7 @@ def test_the_page_on_zoos_tells_what_their_cards_say():
         assert (mean, lowest) == (f"{100 * fmean(of_family):.1f} %", f"{100 * min(of_family):.1f} %")
 
 
-def test_the_page_on_evaluation_says_what_floor_and_ceiling_are():
+def test_the_page_on_evaluation_says_what_floor_and_reference_are():
     from dfml.methods import METHODS
 
     page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")

@@ -51,8 +51,7 @@ class OnCluster:
         self.running.append(told)
         try:
             run, ledger = opened(job)
-            prints = {data: job.print_of(data) for data in job.data}
-            order = job.model_copy(update={"prints": prints}).model_dump(mode="json")
+            order = job.model_copy(update={"prints": job.all_prints()}).model_dump(mode="json")
             folders = folders_of(job.spec.zoo, job.spec.data, *job.data)
             there = RemoteRun(
                 self.address, run.path, tell=told.say, beside=ledger.path.name,

@@ -11,12 +11,14 @@ from dfml.core.events import ZooMap
 if TYPE_CHECKING:
     from dfml.bench.job import Row, Rows
 
-WAYS = {"steps": "gradient steps", "centroid": "nearest centroid"}
-BAR, GAP, ROW, LEFT, PLOT, RIGHT, HEAD = 9, 2, 30, 190, 300, 30, 64
+WAYS = {
+    "steps": "gradient steps", "chosen steps": "chosen steps", "centroid": "nearest centroid", "linear": "linear head",
+}  # fmt: skip
+BAR, GAP, SPACE, LEFT, PLOT, RIGHT, HEAD = 9, 2, 10, 190, 300, 30, 64
 CHART_STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #1f2328 } .small { font-size: 10px } .title { font-size: 14px }
 .grid { stroke: #8c959f; stroke-opacity: .35 } .mark { stroke: #1f2328; stroke-width: 1.4 }
-.steps { fill: #0072b2 } .centroid { fill: #e69f00 }
+.steps { fill: #0072b2 } .centroid { fill: #e69f00 } .chosen { fill: #009e73 } .linear { fill: #cc79a7 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 } .mark { stroke: #e6edf3 } .steps { fill: #56b4e9 } .centroid { fill: #e69f00 } }
 """
@@ -50,21 +52,27 @@ def chart(title: str, summary: Rows) -> str:
 
     def name_of(entry: Row) -> str:
         rate = [] if entry.get("rate") is None else [f"{entry['rate']} %"]
-        return ", ".join([entry["method"], *rate, *([str(entry["data"])] if several else [])])
+        variant = [entry["variant"]] if entry.get("variant") else []
+        return ", ".join(
+            [entry.get("called", entry["method"]), *variant, *rate, *([str(entry["data"])] if several else [])]
+        )
 
     shots = list(dict.fromkeys(entry["shots"] for entry in summary))
+    drawn = {column["adapt"] for entry in summary for column in _transductive(entry)}
+    ways = [way for way in WAYS if way in drawn]
+    height = max(2, len(ways)) * (BAR + GAP) - GAP + SPACE
     names = list(dict.fromkeys(map(name_of, summary)))
     tops = [column["accuracy"] + column["ci95"] for entry in summary for column in _transductive(entry)]
     most = min(100, 10 * (int(100 * max(tops, default=0.1)) // 10 + 1))
-    bottom = HEAD + ROW * len(names)
+    bottom = HEAD + height * len(names)
     parts = []
-    for position, (way, words) in enumerate(WAYS.items()):
-        x = 8 + 150 * position
-        parts.append(f'<rect class="{way}" x="{x}" y="31" width="{BAR}" height="{BAR}"/>')
-        parts.append(f'<text class="small" x="{x + 14}" y="40">{words}</text>')
-    parts.append('<text class="small" x="308" y="40">transductive, per cent, 95 % interval</text>')
+    for position, way in enumerate(ways):
+        x = 8 + 120 * position
+        parts.append(f'<rect class="{way.split()[0]}" x="{x}" y="31" width="{BAR}" height="{BAR}"/>')
+        parts.append(f'<text class="small" x="{x + 14}" y="40">{WAYS[way]}</text>')
+    parts.append(f'<text class="small" x="{8 + 120 * len(ways)}" y="40">transductive, per cent, 95 % interval</text>')
     for row, name in enumerate(names):
-        y = HEAD + ROW * row + ROW / 2 + 4
+        y = HEAD + height * row + height / 2 + 4
         parts.append(f'<text x="{LEFT - 8}" y="{y:g}" text-anchor="end">{escape(name)}</text>')
     for panel, count in enumerate(shots):
         left = LEFT + panel * (PLOT + RIGHT)
@@ -75,8 +83,8 @@ def chart(title: str, summary: Rows) -> str:
             parts.append(f'<text class="small" x="{x:.1f}" y="{bottom + 14}" text-anchor="middle">{value}</text>')
         for entry in summary:
             if entry["shots"] == count:
-                top = HEAD + ROW * names.index(name_of(entry)) + (ROW - 2 * BAR - GAP) / 2
-                parts += _bars(entry, left, top, PLOT / most)
+                top = HEAD + height * names.index(name_of(entry)) + SPACE / 2
+                parts += _bars(entry, ways, left, top, PLOT / most)
     described = "; ".join(
         f"{name_of(entry)}, {entry['shots']} shots: {', '.join(map(_told, _transductive(entry)))}" for entry in summary
     )
@@ -92,13 +100,13 @@ def _told(column: Row) -> str:
     return f"{WAYS[column['adapt']]}: {100 * column['accuracy']:.1f} ± {100 * column['ci95']:.1f}"
 
 
-def _bars(entry: Row, left: float, top: float, scale: float) -> list[str]:
+def _bars(entry: Row, ways: Sequence[str], left: float, top: float, scale: float) -> list[str]:
     parts = []
     for column in _transductive(entry):
-        y = top + list(WAYS).index(column["adapt"]) * (BAR + GAP)
+        y = top + ways.index(column["adapt"]) * (BAR + GAP)
         end, half = 100 * column["accuracy"] * scale, 100 * column["ci95"] * scale
         parts.append(
-            f'<rect class="{column["adapt"]}" x="{left}" y="{y:g}" width="{end:.1f}" height="{BAR}">'
+            f'<rect class="{column["adapt"].split()[0]}" x="{left}" y="{y:g}" width="{end:.1f}" height="{BAR}">'
             f"<title>{_told(column)}</title></rect>"
         )
         parts.append(

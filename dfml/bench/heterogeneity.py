@@ -16,6 +16,7 @@ from dfml.bench.plan import check_data, job_of
 from dfml.bench.report import grouped, markdown_table, mean_interval, over_seeds, refuse_to_lose, write_report
 from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import Each, StudyConfig, key_of
+from dfml.core.config import Options
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Note, Progress
 from dfml.core.names import same
@@ -123,7 +124,7 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
         missing = [f"{name} seed {seed}" for seed, name in planned[len(outcomes) :]]
         result = {"rows": rows, "summary": summarised(rows, config.sets)}
         notes = [f"Unfinished, still to come: {', '.join(missing)}. The same command goes on."] * bool(missing)
-        runs = [run[-1] for run in grouped(rows, "set", "seed").values()]
+        runs = [over_fitted(run, recipe) for run in grouped(rows, "set", "seed").values()]
         plain = ", ".join(f"{key} {getattr(recipe, key)}" for key in PLAIN.get(config.method, {}))
         path = write_report(
             config,
@@ -133,8 +134,10 @@ def bench_heterogeneity(config: HeterogeneityConfig, *, progress: Say = lambda l
             tables=[
                 summary_table(result["summary"]),
                 markdown_table(
-                    "set | seed | teachers | classes | mean similarity | gradient alignment | seconds",
-                    "{set} | {seed} | {teachers} | {classes} | {similarity:.3f} | {alignment:.3f} | {seconds:.0f}",
+                    "set | seed | teachers | classes | mean similarity | gradient alignment | recovered tasks "
+                    "| over-fitted | seconds",
+                    "{set} | {seed} | {teachers} | {classes} | {similarity:.3f} | {alignment:.3f} | {memory:±} | "
+                    "{gap:±} | {seconds:.0f}",
                     sorted(runs, key=lambda r: (SETS.index(r["set"]), r["seed"])),
                 ),
             ],
@@ -192,13 +195,27 @@ def facts(job: BenchJob, matrix: np.ndarray) -> Row:
     """What tells the sets apart besides accuracy; ``matrix`` is the similarity of a set's teachers."""
     zoo, curves = open_zoo(job.spec.needed("zoo")), RunFolder(job.folder).scalars()
     alignment = [value for value in curves.get("grad/alignment", ([], []))[1] if value is not None]
+    memory = curves.get("memory/accuracy", ([], []))[1]
     off = matrix[~np.eye(len(matrix), dtype=bool)]
     return {
         "teachers": len(zoo),
         "classes": len({key for keys in zoo.class_keys().values() for key in keys}),
         "similarity": float(off.mean()),
         "alignment": float(np.mean(alignment)) if alignment else None,
+        "memory": memory[-1] if memory else None,
     }
+
+
+def over_fitted(run: Rows, recipe: Options) -> Row:
+    """The last row of a run, with how far it does better on tasks of its memory than on new classes (``gap``).
+
+    Both are adapted alike, with as many support images; None where the table has no such row.
+    """
+    from dfml.meta.learners import LEARNERS
+
+    way = LEARNERS.get(recipe.learner).default_adaptation
+    alike = [r for r in run if (r["shots"], r["adapt"]) == (recipe.shot, way) and r.get("memory") is not None]
+    return {**run[-1], "gap": alike[0]["memory"] - alike[0]["accuracy"] if alike else None}
 
 
 def summarised(rows: Rows, sets: tuple[str, ...]) -> Rows:
@@ -240,7 +257,10 @@ def noted(rows: Rows, zoo: Zoo, config: HeterogeneityConfig, *, probe: str, reci
         "grow by the one most (least) similar on average to those chosen so far. All train for as many rounds.",
         "classes: different classes that a set's teachers know; sets differ in that too, so it is part of what is "
         "compared.",
-        f"Similarity: TGR's, by the {probe}; it chose the teachers, so it is side information of every row. gradient "
-        "alignment: mean pairwise cosine of the gradients of the teachers of a step, over the whole training.",
+        f"Similarity: TGR's, by the {probe}, which chose the teachers; if it saw real images, that is side information "
+        "of every row. gradient alignment: mean pairwise cosine of the gradients of the teachers of a step, over the "
+        "whole training.",
+        "recovered tasks: accuracy at the end on tasks of the memory; over-fitted: what it exceeds that on new classes "
+        "by, both with the support images of training and adapted alike.",
         f"Trained with {config.method}" + (f": {recipe}." if recipe else "."),
     ]

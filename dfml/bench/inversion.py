@@ -123,12 +123,12 @@ def recover_row(config: InversionConfig, zoo: Zoo, teachers: list[str], entry: E
     cls, count = INVERTERS.get(entry.inverter), len(config.seeds)
     inverter = cls(cls.preset(config.preset).override(entry.changes))
     how = {"device": device, "asking": AskingConfig().override(entry.asking)}
-    warmed: WarmUp | None = _done(warm_up(Recipe(zoo, inverter, **how), teachers))
+    warmed: WarmUp | None = done(warm_up(Recipe(zoo, inverter, **how), teachers))
     if entry.fast:
         count = max(count, math.ceil(FAST_RECOVERIES / len(teachers)))
     how |= {"per_class": config.per_class, "warmed": warmed}
     reports = [
-        _done(invert_teachers(Recipe(zoo, inverter, seed=seed, **how), [teacher]))[0].report
+        done(invert_teachers(Recipe(zoo, inverter, seed=seed, **how), [teacher]))[0].report
         for seed in range(count)
         for teacher in teachers
     ]
@@ -152,7 +152,7 @@ def recover_row(config: InversionConfig, zoo: Zoo, teachers: list[str], entry: E
     return row
 
 
-def _done(events: Iterable[Event]) -> Any:  # noqa: ANN401 - whatever the work gives
+def done(events: Iterable[Event]) -> Any:  # noqa: ANN401 - whatever the work gives
     """The result of some work, which is its last event's."""
     done = deque(events, maxlen=1).pop()
     assert isinstance(done, Done)
@@ -176,7 +176,7 @@ def time_together(config: InversionConfig, zoo: Zoo, device: torch.device, *, st
         seconds = 0.0
         for start in range(0, count, size):
             group = zoo.ids[start : start + size]
-            for recovery in _done(invert_teachers(Recipe(zoo, work, config.per_class, device=device), group)):
+            for recovery in done(invert_teachers(Recipe(zoo, work, config.per_class, device=device), group)):
                 seconds += recovery.report["seconds"]
         rows.append({"method": name, "teachers": count, "steps": steps, "seconds": seconds})
     return rows
@@ -189,7 +189,7 @@ def set_up(zoo: Zoo, device: torch.device) -> None:
 
     cls = INVERTERS.get("pixels")
     recipe = Recipe(zoo, cls(cls.preset("demo").override({"steps": 3})), device=device)
-    _done(invert_teachers(recipe, zoo.ids[:1]))
+    done(invert_teachers(recipe, zoo.ids[:1]))
 
 
 def _name(config: InversionConfig) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.paths import read_json, write_json
 from dfml.data.folders import fingerprint
+from dfml.data.splits import list_splits
 from dfml.runs.folder import MODEL, RunFolder
 from dfml.runs.spec import RunSpec
 
@@ -25,6 +27,13 @@ QUERY, EPISODE_SEED = 15, 0
 
 PROTOCOL = 1
 """Raised whenever the evaluation changes, so that no older numbers are taken for present ones."""
+
+FAIR = "linear head and chosen steps, 1"
+"""The part of the evaluation that runs of older versions lack: it is measured of them beside what is known of them.
+Its number is raised whenever that part changes."""
+
+VALIDATION = "val"
+"""The split whose classes choose learning rate and steps."""
 
 
 class BenchJob(Config):
@@ -42,6 +51,11 @@ class BenchJob(Config):
     episodes: int = Field(600, description="Episodes of a row.")
     ways: Literal["all", "transductive", "own"] = Field(
         "all", description="all: steps and centroids, transductive and inductive; own: transductive, the learner's way."
+    )
+    choice_episodes: int | None = Field(
+        None,
+        description="Episodes of validation classes that choose learning rate and steps, 0: none; with either, a "
+        "linear head too. None, and where not all ways are asked for: neither.",
     )
     calibrate: str | None = Field(None, description="A calibrator of the adapted model.")
     jobs: int = Field(1, description="Runs side by side, which timings depend on.")
@@ -62,19 +76,42 @@ class BenchJob(Config):
     @property
     def about(self) -> Row:
         """What tells this row from the others."""
-        return {"method": self.spec.method, "seed": self.spec.seed, "scenario": self.scenario, "rate": self.rate}
+        told = {"method": self.spec.method, "seed": self.spec.seed, "scenario": self.scenario, "rate": self.rate}
+        return {**told, "variant": self.variant} if self.variant else told
 
-    def print_of(self, data: str) -> str:
-        """A name for the images of a data set; see ``fingerprint``."""
-        return self.prints.get(data) or fingerprint(data, self.split)
+    @property
+    def parts(self) -> list[str]:
+        """The parts of its evaluation, each kept on its own: the first has no name."""
+        return [""] if self.choice_episodes is None or self.ways != "all" else ["", FAIR]
 
-    def protocol(self, data: str, shot: int, model: str) -> str:
-        """A name for all that the numbers of a data set and shot depend on; ``model``: the digest of the weights."""
+    def chooses_on(self, data: str) -> bool:
+        """Whether a data set has classes that are not tested on, where learning rate and steps can be chosen."""
+        given = data.startswith("sample:") or VALIDATION in list_splits(Path(data))
+        return FAIR in self.parts and bool(self.choice_episodes) and self.split != VALIDATION and given
+
+    def print_of(self, data: str, split: str = "") -> str:
+        """A name for the images of a data set's split, the tested one if left out; see ``fingerprint``."""
+        return self.prints.get(f"{data}/{split}" if split else data) or fingerprint(data, split or self.split)
+
+    def all_prints(self) -> dict[str, str]:
+        """The names of all images that it looks at."""
+        chosen = {
+            f"{data}/{VALIDATION}": self.print_of(data, VALIDATION) for data in self.data if self.chooses_on(data)
+        }
+        return {data: self.print_of(data) for data in self.data} | chosen
+
+    def protocol(self, data: str, shot: int, model: str, part: str = "") -> str:
+        """A name for all that the numbers of a data set and shot depend on; ``model``: the digest of the weights.
+
+        ``part`` is that of the evaluation, see ``parts``.
+        """
         facts = [
             PROTOCOL, Path(data).name, self.print_of(data), self.split, shot, self.query, self.episodes,
             EPISODE_SEED, self.calibrate and f"{self.calibrate}, {self.spec.preset}", model,
         ]  # fmt: skip
         facts += {"all": [], "transductive": ["transductive"], "own": ["as the learner itself adapts"]}[self.ways]
+        if part:
+            facts += [part, [self.choice_episodes, self.print_of(data, VALIDATION)] if self.chooses_on(data) else None]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
     def older_protocol(self, data: str, shot: int, model: str) -> str:
@@ -124,7 +161,8 @@ def finished_rows(job: BenchJob) -> Rows | None:
     if run.problem or run.status().state != "finished" or run.model is None:
         return None
     ledger, digest = Ledger(run.path, run.spec.created), digest_of(run.path)
-    parts = [ledger.rows(job.protocol(data, shot, digest)) for data in job.data for shot in job.shots]
+    asked = product(job.data, job.shots, job.parts)
+    parts = [ledger.rows(job.protocol(data, shot, digest, part)) for data, shot, part in asked]
     return None if any(part is None for part in parts) else [row for part in parts for row in part or []]
 
 

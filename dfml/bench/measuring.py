@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from dfml.bench.job import EPISODE_SEED, BenchJob, Ledger, Row, Rows, Say, digest_of, failure
+from dfml.bench.evaluating import measured_rows
+from dfml.bench.job import BenchJob, Ledger, Row, Rows, Say, digest_of, failure
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Checkpoint, Done, Event, Progress
 from dfml.core.paths import cache_root
-from dfml.data.episodes import EpisodeSampler
-from dfml.data.folders import load_split
-from dfml.meta.calibration import CALIBRATORS
 from dfml.methods import METHODS
 from dfml.runs import spec as run_spec
-from dfml.runs.device_queue import take_turns
+from dfml.runs.device_lock import take_turns
 from dfml.runs.driver import run_in_process
 from dfml.runs.folder import CHECKPOINTS, MODEL, RunFolder
 from dfml.runs.processes import serve
+from dfml.training.options import KEPT_SEED
 from dfml.zoo import open_zoo
 
 if TYPE_CHECKING:
@@ -128,44 +127,17 @@ def evaluate(job: BenchJob, run: RunFolder, ledger: Ledger, result: Row, tell: S
     model, digest = MetaModel.load(run.path / MODEL), digest_of(run.path)
     facts = {**job.about, **run_facts(run, model, ledger, result)}
     rows: Rows = []
-    for data, shot in product(job.data, job.shots):
-        name = job.protocol(data, shot, digest)
+    for data, shot, part in product(job.data, job.shots, job.parts):
+        name = job.protocol(data, shot, digest, part)
         if ledger.rows(name) is None:
-            older = ledger.rows(job.older_protocol(data, shot, digest)) or []
-            found = [{**row, "data": Path(data).name} for row in older] or measured_rows(job, model, data, shot, tell)
-            found = [{**row, **facts} for row in found]
+            older = [] if part else ledger.rows(job.older_protocol(data, shot, digest)) or []
+            found = [{**row, "data": Path(data).name} for row in older]
+            found = found or measured_rows(job, model, data, shot, tell, part=part)
+            found = [{**facts, **row} if part else {**row, **facts} for row in found]
             ledger.write(evaluations={**(ledger["evaluations"] or {}), name: found})
         kept = ledger.rows(name)
         assert kept is not None
         rows += kept
-    return rows
-
-
-def measured_rows(job: BenchJob, model: MetaModel, data: str, shot: int, tell: Say) -> Rows:
-    """Evaluate a model on one data set with one number of shots; one row a way of adapting and normalisation."""
-    from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
-    from dfml.meta.evaluation import evaluate as accuracies_of
-    from dfml.nets.device import pick_device
-
-    channels, size, _ = model.input_size
-    images = load_split(data, job.split, size=size, channels=channels)
-    sampler = EpisodeSampler(
-        images, way=model.way, shot=shot, query=job.query, episodes=job.episodes, seed=EPISODE_SEED
-    )
-    device, _ = pick_device(job.spec.device)
-    bn, adapt, calibrator = BN_MODES, ADAPT_MODES, None
-    if job.calibrate:
-        cls = CALIBRATORS.get(job.calibrate)
-        calibrator = cls(cls.preset(job.spec.preset))
-    elif job.ways != "all":
-        bn, adapt = ["transductive"], [model.learner.default_adaptation] if job.ways == "own" else ADAPT_MODES
-    found = accuracies_of(
-        model, sampler, bn=bn, adapt=adapt, calibrator=calibrator, seed=EPISODE_SEED, device=device,
-        progress=lambda done, total: tell(f"{done} of {total} episodes, {shot} shots, {images.name}"),
-    )  # fmt: skip
-    rows = [evaluation.row() for evaluation in found]
-    for row in rows:
-        row |= {"evaluation_seconds": row.pop("seconds"), "data": images.name}
     return rows
 
 
@@ -175,7 +147,7 @@ def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: Row) -> 
     What was not measured (runs of older versions, methods without validation) is left out.
     """
     curves = {name: [value for value in values if value is not None] for name, (_, values) in run.scalars().items()}
-    details, preparation = model.details, ledger["preparation"] or {}
+    details, preparation, config = model.details, ledger["preparation"] or {}, run.spec.config
     facts = {
         "seconds": result["seconds"],
         "device": result.get("device"),
@@ -188,7 +160,9 @@ def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: Row) -> 
         "side_information": details.get("side_information") or [],
         "adversarial_steps": len(details.get("adversarial_steps") or []),
     }
+    called = METHODS.get(run.spec.method).called(run.spec.config)
     optional = {
+        "called": called if called != run.spec.method else None,
         # What preparing made, all of it: a run counts only those of its recoveries that it met.
         "preparation_seconds": preparation.get("kept_seconds", details.get("preparation_seconds")) or None,
         "peak_memory_mib": ledger["peak_memory_mib"],
@@ -197,6 +171,7 @@ def run_facts(run: RunFolder, model: MetaModel, ledger: Ledger, result: Row) -> 
         "queries": float(details.get("queries", (curves.get("queries") or [0])[-1])) or None,
         "inversions": details.get("inversions"),
         "not_validated": details.get("not_validated"),
+        "recovery_seed": config.get("recovery_seed", KEPT_SEED) if config.get("recovered") == "kept" else None,
     }
     if len(validated := curves.get("val/accuracy", [])) > 1:
         peak, last = max(validated), validated[-1]

@@ -23,14 +23,17 @@ from dfml.runs.spec import RunSpec, default_threads
 from dfml.training.method import Method
 from dfml.zoo import open_zoo
 
-BASELINES = ("random", "average", "ota", "best-teacher", "distill", "ensemble-features")
-CEILING = "real-data"
+BASELINES = (
+    "random", "no-teacher-patterns", "no-teacher-generators", "average", "ota", "best-teacher", "distill-one",
+    "distill", "ensemble-features",
+)  # fmt: skip
+REFERENCE = "real-data"
 
 
 def all_methods() -> list[str]:
-    """Every registered method: the floor and the other baselines first, the ceiling last."""
-    published = [name for name in METHODS if name not in (*BASELINES, CEILING)]
-    return [name for name in (*BASELINES, *published, CEILING) if name in METHODS]
+    """Every registered method: the floor and the other baselines first, the reference on real data last."""
+    published = [name for name in METHODS if name not in (*BASELINES, REFERENCE)]
+    return [name for name in (*BASELINES, *published, REFERENCE) if name in METHODS]
 
 
 def check_data(config: StudyConfig, zoo: str, *, way: int) -> None:
@@ -67,21 +70,28 @@ def plan(
     zoo = next(iter(scenario.zoos.values()))
     check_data(config, zoo, way=max(int(getattr(c, "way", 5)) for c in configs.values()))
     place = "-".join(part for part in (config.name, config.preset) if part not in ("SS", "demo"))
+    place += "-own-recoveries" * config.own_recoveries
     return [
         job_of(
             config,
             Path(place, f"{method}{'' if rate is None else f'-{rate}'}-seed{seed}"),
             method,
-            recipe,
+            recovering_anew(recipe, seed) if config.own_recoveries else recipe,
             zoo=zoo,
             seed=seed,
             scenario=config.name,
             rate=rate,
             prepares=METHODS.get(method).prepare is not Method.prepare,
+            choice_episodes=None if config.calibrate else config.choice_episodes,
         )
         for method, recipe in configs.items()
         for (rate, seed), zoo in scenario.zoos.items()
     ]
+
+
+def recovering_anew(recipe: Config, seed: int) -> Config:
+    """The config with kept recoveries of a seed, where it has such."""
+    return recipe.override({"recovery_seed": seed} if "recovery_seed" in type(recipe).model_fields else {})
 
 
 def job_of(

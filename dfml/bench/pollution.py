@@ -33,17 +33,16 @@ METHOD = "teapot"
 VARIANTS = {
     "even": ["teacher_policy=none"],
     "weights": ["teacher_policy=policy-gradient"],
+    "reject": ["teacher_policy=reject"],
     "episodes": ["teacher_policy=episodes"],
     "published": [
         "teacher_policy=policy-gradient", "reward=accuracy", "reward_scale=percent", "likelihood=published",
         "policy_lr=0.1", "entropy=0", "forget=0",
     ],
 }  # fmt: skip
-"""How teachers are sampled: uniformly, by weights as the preset learns them, set once before, or as published."""
-CAUTIOUS = {
-    "demo": ["consensus=0", "init=random", "panel=8", "panel_student=prototypes", "outer_lr=0.003", "asked=8"],
-    "paper": [],
-}
+"""How teachers are sampled: uniformly; by weights as the preset learns them, set once before, or as published; or
+uniformly, refusing classes."""
+CAUTIOUS = {"demo": ["consensus=0", "init=random", "panel=8", "panel_student=prototypes", "outer_lr=0.003", "asked=8"]}
 """What trusts the whole zoo or its reports is left out, so that whom the weights sample decides what is learned.
 
 The panel is smaller than the zoo; it teaches at the tasks' own learning rate, which is that of such a panel."""
@@ -63,7 +62,7 @@ class PollutionStudyConfig(AccuracyConfig):
     attack: str = Field("both", description="ood, fake or both; see zoo pollute.")
     shots: One[int] = Field((5,), description="Support images per class of the test.")
     seeds: Each[int] = Field((0, 1, 2), description="Number of seeds, from 0; each has zoos of its own.")
-    variants: Each[str] = Field(("even", "weights"), description="Of even,weights,episodes,published.")
+    variants: Each[str] = Field(("even", "weights"), description="Of even,weights,reject,episodes,published.")
     work: Path = Field(Path("runs/pollution"), description="Folder of the runs; finished ones are not done again.")
 
 
@@ -251,8 +250,8 @@ def verdicts(rows: Rows) -> list[str]:
     found = []
     for rate in dict.fromkeys(r["rate"] for r in rows if r["rate"]):
         even = losses(rows, rate, "even")
-        saved = {name: losses(rows, rate, name) for name in ("weights", "episodes", "published")}
-        saved = {name: own for name, own in saved.items() if even.keys() & own.keys()}
+        others = [(name, losses(rows, rate, name)) for name in VARIANTS if name != "even"]
+        saved = {name: own for name, own in others if even.keys() & own.keys()}
         if even and not saved:
             found.append(f"At {rate} % sampling uniformly loses {interval(*mean_interval(even.values()))} points.")
         for variant, own in saved.items():
@@ -288,7 +287,8 @@ def noted(rows: Rows, config: PollutionStudyConfig, changed: list[str]) -> list[
         "loss: accuracy at 0 % less accuracy at this rate, same variant and seed, in points.",
         "peak, last, variation: best and last accuracy on validation classes while training, and their difference.",
         "teachers sampled: even, uniformly; weights, by reliability as the preset learns it; episodes, as set before "
-        "training; published, as the authors' code learns it (reward: watched accuracy, shared by those asked last).",
+        "training; published, as the authors' code learns it (reward: watched accuracy, shared by those asked last); "
+        "reject, uniformly, refusing classes of which the teacher does not know the memory's images.",
         "AUC: how probable it is that an honest teacher's weight exceeds a deceptive one's; asked deceptive: share of "
         "the recoveries that came from deceptive teachers; distrusted: honest and deceptive teachers whose weight "
         f"ended below {DISTRUSTED:g} of an even one. The truth is read for these columns alone.",

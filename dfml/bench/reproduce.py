@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from dfml.bench.evaluating import OTHER_WAYS
 from dfml.bench.job import BenchJob, Row, Rows, Say, provenance_of
 from dfml.bench.plan import job_of
 from dfml.bench.report import grouped, machine
@@ -52,6 +53,12 @@ class StoredTable(Record):
     earlier: list[StoredOrigin] | None = None
 
 
+class StoredChoice(Record):
+    """How a row's rate and steps were chosen."""
+
+    episodes: Count
+
+
 class StoredRow(Record):
     """One row."""
 
@@ -61,6 +68,7 @@ class StoredRow(Record):
     episodes: Count
     bn: Text | None = None
     adapt: Text | None = None
+    chosen: StoredChoice | None = None
 
 
 class StoredRun(Record):
@@ -131,7 +139,11 @@ def reproduce(
                 "shots": tuple(dict.fromkeys(row["shots"] for row in alike)), "episodes": episodes, "device": where,
                 "work": work / place,
             }  # fmt: skip
-            measured.append((run, _job(AccuracyConfig.parse(about), run, zoo)))
+            further = [
+                (row.get("chosen") or {"episodes": 0})["episodes"] for row in alike if row["adapt"] in OTHER_WAYS
+            ]
+            job = _job(AccuracyConfig.parse(about), run, zoo)
+            measured.append((run, job.model_copy(update={"choice_episodes": max(further, default=None)})))
     jobs = [job for _, job in measured]
     with closing(do_jobs(jobs, side_by_side=1, device=where, progress=progress, cluster=cluster)) as outcomes:
         found = dict(outcomes)

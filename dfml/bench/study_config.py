@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from dfml.core.config import Config
+from dfml.meta.choices import CHOICE_EPISODES
 
 Item = TypeVar("Item")
 
@@ -61,8 +62,8 @@ class AccuracyConfig(StudyConfig):
     """``bench accuracy``: methods under one protocol."""
 
     options = (
-        "data scenario zoo methods preset shots seeds episodes split device set_ calibrate jobs cluster add_zoo rates "
-        "attack clean source protocol models epochs same_start work out update"
+        "data scenario zoo methods preset shots seeds episodes choice_episodes split device set_ calibrate jobs "
+        "cluster add_zoo rates attack clean source own_recoveries protocol models epochs same_start work out update"
     )
     data: Several[str] = Field(description="A class-folder data set with the split; may be repeated.")
     name: str = Field("SS", description="SS: one architecture; SH: mixed ones; MH: mixed data sets too; or polluted.")
@@ -73,6 +74,15 @@ class AccuracyConfig(StudyConfig):
     source: str | None = Field(None, description="polluted: the zoo of another domain; the embedded one, if left out.")
     clean: int | None = Field(20, ge=1, description="polluted: honest teachers.")
     methods: Each[str] | None = Field(None, description="Methods, with commas; all, if left out.")
+    choice_episodes: int = Field(
+        CHOICE_EPISODES,
+        ge=0,
+        le=2000,
+        description="Episodes of validation classes on which each model's rate and steps are chosen; 0: none.",
+    )
+    own_recoveries: bool = Field(
+        False, description="Each seed has kept recoveries of its own (recovery_seed), so that intervals include them."
+    )
     calibrate: str | None = Field(None, description="icfil: calibrate the models to each episode; slow.")
     update: bool = Field(False, description="Keep the rows of other methods of the table that lies in --out.")
 
@@ -86,7 +96,7 @@ class DroProtocolConfig(StudyConfig):
 
     protocol: str = Field("shared", description="shared, or dro: the DRO paper's own setting.")
     ways: Each[int] = Field((5, 10), description="Classes of a task and of a teacher.")
-    models: int = Field(20, ge=2, description="dro: teachers of a zoo; the paper has 100.")
+    models: int = Field(100, ge=2, description="dro: teachers of a zoo.")
     epochs: int = Field(10, ge=1, description="dro: epochs of a teacher.")
     same_start: bool = Field(True, description="dro: teachers start from the same weights, or from own.")
 

@@ -33,8 +33,8 @@ from dfml.core.remedies import PROGRAM
 NAME = PROGRAM
 RESUMED = ("train", "invert")
 GO_ON = (
-    "bench ablations", "bench accuracy", "bench heterogeneity", "bench lessons", "bench pollution", "bench reproduce",
-    "bench scale", "bench scenarios", "bench waiting",
+    "bench ablations", "bench accuracy", "bench curve", "bench heterogeneity", "bench lessons", "bench pollution",
+    "bench reproduce", "bench scale", "bench scenarios", "bench waiting",
     "runs record-demos", "zoo prepare", "zoo pretrain", "zoo similarity",
 )  # fmt: skip
 """Commands that keep what they have finished, and find it again when they are given a second time."""
@@ -46,7 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-zoo.data_app.command()(arrange.arrange)
+for function in (arrange.arrange, arrange.textures):
+    zoo.data_app.command()(function)
 app.add_typer(zoo.data_app, name="data")
 app.add_typer(zoo.app, name="zoo")
 for function in (lab.sweep, lab.compare, lab.report):

@@ -1,4 +1,4 @@
-"""``data arrange``: images of people's own as a data set with splits."""
+"""``data arrange``: images of people's own as a data set with splits; ``data textures``: generated ones."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,3 +30,19 @@ def arrange(
         say(f"left out: {line}")
     rows = [[split, str(of["classes"]), str(of["images"])] for split, of in value["splits"].items()]
     answer(value, json, f"{table(rows, ['split', 'classes', 'images'])}\nwritten to {out}")
+
+
+def textures(
+    out: Annotated[Path, typer.Argument(help="Folder to write DIR/train/<class>/*.png to.")],
+    classes: Annotated[int, typer.Option(min=1, max=10_000, help="Classes.")] = 64,
+    per_class: Annotated[int, typer.Option(min=1, max=10_000, help="Images per class.")] = 200,
+    size: Annotated[int, typer.Option(min=8, max=256, help="Height and width in pixels.")] = 32,
+    seed: Annotated[int, option(RunSpec, "seed", help="Draws what the classes are.")] = 0,
+    json: Json = False,
+) -> None:
+    """Write generated images, waves and shapes of classes that no real image belongs to."""
+    from dfml.data.textures import write_textures
+
+    write_textures(out, classes=classes, per_class=per_class, size=size, seed=seed)
+    value = {"classes": classes, "images": classes * per_class, "size": size}
+    answer(value, json, f"{classes * per_class} images of {classes} classes written to {out}")

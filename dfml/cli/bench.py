@@ -17,7 +17,17 @@ import dfml.bench
 from dfml.bench.study_config import BenchConfig, DroProtocolConfig, StudyConfig
 from dfml.cli import completing
 from dfml.cli.output import answer, say, table, told_difference
-from dfml.cli.parameters import Cluster, Json, names, parameter, percentages, refuse_given, shot_counts, teacher_counts
+from dfml.cli.parameters import (
+    Cluster,
+    Json,
+    names,
+    parameter,
+    percentages,
+    refuse_given,
+    shot_counts,
+    step_counts,
+    teacher_counts,
+)
 from dfml.cluster.connecting import asked_for
 from dfml.core.config import Config
 from dfml.core.device_names import check_device_name
@@ -71,6 +81,7 @@ FIELDS = {"scenario": "name", "add_zoo": "add", "set_": "changes", "shot": "shot
 """Options whose field has another name."""
 READERS = {
     "shots": shot_counts,
+    "steps": step_counts,
     "rates": percentages,
     "seeds": range,
     "methods": lambda text: names(text, "--methods"),
@@ -83,10 +94,19 @@ READERS = {
     "rows": lambda text: [name.strip() for name in text.split(";") if name.strip()] or [""] * bool(text),
 }
 """What reads an option that is text or a count, but several values in the config."""
-FLAGS = {"set_": ["--set"], "update": ["--update"], "quick": ["--quick"], "rows": ["--methods"]}
+FLAGS = {
+    "set_": ["--set"],
+    "update": ["--update"],
+    "own_recoveries": ["--own-recoveries"],
+    "quick": ["--quick"],
+    "rows": ["--methods"],
+}
 
 POLLUTED_ONLY = ("rates", "attack", "clean", "source")
-SHARED_ONLY = ("scenario", "zoo", "methods", "preset", "shots", "calibrate", "update", "add_zoo", *POLLUTED_ONLY)
+SHARED_ONLY = (
+    "scenario", "zoo", "methods", "preset", "shots", "choice_episodes", "calibrate", "update", "add_zoo",
+    "own_recoveries", *POLLUTED_ONLY,
+)  # fmt: skip
 DRO_ONLY = ("models", "epochs", "same_start")
 """Options of ``bench accuracy`` that are of one protocol or scenario."""
 ALONG = ("rate", "data", "seed")

@@ -51,7 +51,7 @@ def evaluate(
     query: Annotated[int, typer.Option(min=1, help="Query images per class.")] = 15,
     episodes: int,
     bn: Annotated[Literal["transductive", "inductive"] | None, typer.Option(help="Both, if left out.")] = None,
-    adapt: Annotated[Literal["steps", "centroid"] | None, typer.Option(help="Both, if left out.")] = None,
+    adapt: Annotated[Literal["steps", "centroid", "linear"] | None, typer.Option(help="All, if left out.")] = None,
     steps: Steps = None,
     lr: Annotated[float | None, option(AdaptConfig, "inner_lr", help="Inner learning rate; else the model's.")] = None,
     calibrate: Calibrate = None,
@@ -80,8 +80,8 @@ def evaluate(
 
     from dfml.data.episodes import EpisodeSampler
     from dfml.data.folders import load_split
-    from dfml.meta.evaluation import ADAPT_MODES, BN_MODES
     from dfml.meta.evaluation import evaluate as measure
+    from dfml.meta.evaluation import modes
     from dfml.meta.model import MetaModel
     from dfml.nets.device import pick_device, use_threads
 
@@ -100,7 +100,7 @@ def evaluate(
     samplers = [EpisodeSampler(images, way=way, shot=k, query=query, episodes=episodes, seed=seed) for k in counts]
     loading = time.perf_counter() - began
     rows, reference = [], 0.0
-    how = {"bn": (bn,) if bn else BN_MODES, "adapt": (adapt,) if adapt else ADAPT_MODES, "calibrator": calibrator}
+    how = modes(bn, adapt, calibrator)
     for sampler in samplers:
         found = measure(loaded, sampler, **how, seed=seed, device=chosen, progress=Bar(f"{sampler.shot}-shot episodes"))
         rows += [{"calibrate": calibrate, **evaluation.row()} for evaluation in found]
@@ -152,7 +152,7 @@ def adapt(
     query: Annotated[Path | None, typer.Option(help="Images to classify; the support images, if left out.")] = None,
     bn: Annotated[Literal["inductive", "transductive"], typer.Option(help="Whose statistics normalise.")] = "inductive",
     how: Annotated[
-        Literal["steps", "centroid"] | None, typer.Option("--adapt", help="The model's own way, if left out.")
+        Literal["steps", "centroid", "linear"] | None, typer.Option("--adapt", help="The model's own way, if left out.")
     ] = None,
     steps: Steps = None,
     calibrate: Calibrate = None,

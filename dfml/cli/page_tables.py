@@ -62,28 +62,40 @@ def inverters_table() -> str:
     return "\n".join(["| name | what it does |", "| --- | --- |", *rows])
 
 
+RESULT_WAYS = {
+    "steps": "10 gradient steps",
+    "chosen steps": "chosen steps",
+    "centroid": "nearest centroid",
+    "linear": "linear head",
+}
+"""Columns of that table, of which a stored one may lack some."""
+NOT_MEASURED = {"accuracy": None, "ci95": None}
+
+
 def results_table(folder: str) -> str:
     """Return the stored accuracies at 5 shots, transductive, as Markdown, the lowest by nearest centroid first.
 
     Methods link to their pages in ``folder``. Seconds are given within ``docs/`` alone, where they are explained.
     """
-    from dfml.bench.accuracy.accuracy_table import CEILING, FLOOR
+    from dfml.bench.accuracy.accuracy_table import FLOOR, REFERENCE
     from dfml.bench.report import markdown_table
     from dfml.methods import METHODS
 
     marks = {name: ", not one model" for name in METHODS if not METHODS.get(name).one_model}
-    marks |= {FLOOR: ", learns nothing", CEILING: ", not data-free"}
+    marks |= {FLOOR: ", learns nothing", REFERENCE: ", not data-free"}
     rows = []
     for row in read_json(RESULTS, "results")["summary"]:
         ways = {column["adapt"]: column for column in row["columns"] if column["bn"] == "transductive"}
         told = ", ".join(re.split(r" \(|: ", text)[0] for text in row["side_information"]).replace("pictures", "images")
         about = {"mark": marks.get(row["method"], ""), "told": told or "none"}
-        rows += [{"steps": {"accuracy": None, "ci95": None}, **row, **ways, **about}] * (row["shots"] == 5)
+        rows += [{**row, **dict.fromkeys(RESULT_WAYS, NOT_MEASURED), **ways, **about}] * (row["shots"] == 5)
+    known = {way for row in rows for way in RESULT_WAYS if row[way] != NOT_MEASURED}
+    shown = {way: title for way, title in RESULT_WAYS.items() if way in known}
+    cells = " | ".join(f"{{{way}[accuracy]:±{{{way}[ci95]}}}}" for way in shown)
     timed, seconds = "/" not in folder, "{seconds:,.0f} | {preparation_seconds:,.0f} | "
     return markdown_table(
-        f"method | 10 gradient steps | nearest centroid | {'seconds | preparation s | ' * timed}side information",
-        f"[{{method}}]({folder}/{{method}}.md){{mark}} | {{steps[accuracy]:±{{steps[ci95]}}}} | "
-        f"{{centroid[accuracy]:±{{centroid[ci95]}}}} | {seconds * timed}{{told}}",
+        f"method | {' | '.join(shown.values())} | {'seconds | preparation s | ' * timed}side information",
+        f"[{{method}}]({folder}/{{method}}.md){{mark}} | {cells} | {seconds * timed}{{told}}",
         sorted(rows, key=lambda row: row["centroid"]["accuracy"]),
     )
 

@@ -94,6 +94,11 @@ def shot_counts(text: str) -> list[int]:
     return _numbers(text, range(1, 2**63), "--shots takes positive numbers such as 1,5")
 
 
+def step_counts(text: str) -> list[int]:
+    """Read ``1,5``: positive numbers, else ``BadInput``."""
+    return _numbers(text, range(1, 20_001), "--steps takes numbers from 1 to 20000 such as 1,2,5")
+
+
 def teacher_counts(text: str) -> list[int]:
     """Read ``100,1000``: numbers from 3 on, else ``BadInput``."""
     return _numbers(text, range(3, 100_001), "--sizes takes numbers of teachers from 3 on such as 100,300,1000")

@@ -176,7 +176,7 @@ def _on_cluster(
         finally:
             with suppress(Exception):  # the cluster may be gone, and it is tidying only
                 client.unsubscribe_topic(token)
-                client.run(drop, done.digest, on_error="ignore")
+                nodes.ask(drop, done.digest, on_error="ignore")
 
 
 def _on_all_workers(client: Any, resources: dict[str, float]) -> Any:  # noqa: ANN401 - of libraries that load slowly

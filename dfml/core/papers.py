@@ -118,6 +118,10 @@ PAPERS: dict[str, Paper] = {
     "singh2020fusion": Paper(
         "Model Fusion via Optimal Transport", ("Sidak Pal Singh", "Martin Jaggi"), _NEURIPS, 2020,
     ),
+    "baradad2021noise": Paper(
+        "Learning to See by Looking at Noise",
+        ("Manel Baradad", "Jonas Wulff", "Tongzhou Wang", "Phillip Isola", "Antonio Torralba"), _NEURIPS, 2021,
+    ),
     "hinton2015distilling": Paper(
         "Distilling the Knowledge in a Neural Network", ("Geoffrey Hinton", "Oriol Vinyals", "Jeff Dean"), "", 2015,
         arxiv="1503.02531",

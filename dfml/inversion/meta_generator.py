@@ -39,6 +39,18 @@ class MetaGeneratorConfig(NetworkConfig):
     steps: int = Field(5, ge=1, le=1000, description="Steps in which it adapts to a teacher.")
     lr: float = Field(0.01, gt=0, le=1, description="Adam's learning rate on the generator while it adapts.")
     noise_lr: float = Field(0.3, ge=0, le=10, description="Adam's learning rate on the noise while it adapts.")
+    class_lr: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        exclude_if=lambda value: value == 0,
+        description="Adam's learning rate on noise that the images of a class share (ours); 0: none.",
+    )
+    after: bool = Field(
+        False,
+        exclude_if=lambda value: not value,
+        description="Hand on images of one more forward pass, after the last step (ours), not those that it looked at.",
+    )
     meta_lr: float = Field(0.01, gt=0, le=1, description="Adam's learning rate on the meta-generator itself.")
     outer: Literal["fomaml", "fomaml-every", "reptile"] = Field(
         "reptile", description="Outer gradient: of the last step, of every step, or the way that adaptation went."
@@ -76,6 +88,11 @@ class MetaGenerator(BatchedInverter):
         self.meta_steps = 0
         self.shape: tuple[int, int, int] | None = None
         self.device: torch.device | None = None
+
+    @classmethod
+    def published(cls) -> MetaGeneratorConfig:
+        """FREE's, with a generator of a quarter of the width."""
+        return cls.paper().override({"width": 32})
 
     @classmethod
     def paper(cls) -> MetaGeneratorConfig:
@@ -182,9 +199,17 @@ class MetaGenerator(BatchedInverter):
         modules = StackedModules([copy.deepcopy(net) for net in nets], stacked=objective.teachers.stacked)
         z = draw_noise(objective).requires_grad_(True)
         groups = [{"params": modules.parameters()}, {"params": [z], "lr": cfg.noise_lr}]
+        shared = z.new_zeros(len(z), objective.batch[0].oracle.way, z.shape[2]).requires_grad_(True)
+        if cfg.class_lr:
+            groups.append({"params": [shared], "lr": cfg.class_lr})
+        slots = objective.labels[:, :, None].expand_as(z)
         optimiser = torch.optim.Adam(groups, lr=cfg.lr, betas=(0.5, 0.999))
+
+        def painted() -> torch.Tensor:
+            return modules(z + shared.gather(1, slots) if cfg.class_lr else z)
+
         for step in range(1, cfg.steps + 1):
-            images = modules(z)
+            images = painted()
             losses = objective.backward(images, optimiser)
             share: list[dict[str, torch.Tensor]] = []
             if cfg.outer == "fomaml-every" or (cfg.outer == "fomaml" and step == cfg.steps):
@@ -195,6 +220,9 @@ class MetaGenerator(BatchedInverter):
                     {n: (start - end[n]).detach() for n, start in net.named_parameters()}
                     for net, end in zip(nets, modules.of_each(), strict=True)
                 ]
+            if cfg.after and step == cfg.steps:
+                with torch.no_grad():
+                    images = painted()
             yield (images.detach(), losses), share
 
     def state(self) -> dict[str, Any]:

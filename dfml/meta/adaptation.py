@@ -113,11 +113,11 @@ def adapted_task(
 ) -> AdaptedTask:
     """Adapt a model to the support set of a prepared episode; None takes the model's own way.
 
-    With ``answers`` the task serves for ``logits`` alone: prototypes, which leave the network as it is, then come
-    without its weights, and without the cost of putting them in its place at each pass.
+    With ``answers`` the task serves for ``logits`` alone: what leaves the network as it is (prototypes, a linear head)
+    then comes without its weights, and without the cost of putting them in its place at each pass.
     """
     task = AdaptedTask(model, model.learner_for(how), {}, episode.support_x, episode.support_y, name)
-    if answers and isinstance(task.learner, ProtoNet):
+    if answers and task.learner.keeps_network:
         with torch.inference_mode():
             return task.learned({}, model.adapt_steps)
     return task.learned({n: p.detach() for n, p in model.params.items()}, model.adapt_steps)
@@ -158,7 +158,7 @@ class Adaptation:
 
     Attributes:
         probabilities: float32 [Q, classes], in the order of ``classes``; after the last inner step.
-        per_step: Probabilities after each inner step, from step 0 (before adapting); one entry for prototypes.
+        per_step: Probabilities after each inner step, from step 0 (before adapting); one entry where there are none.
         support_accuracy: In [0, 1] after each inner step; so is ``query_accuracy``, empty where labels are unknown.
         notes: What a person should know (outputs masked, last layer made anew).
         calibration: ``probabilities`` are then those after it, ``per_step`` and the accuracies those before it.
@@ -166,6 +166,7 @@ class Adaptation:
         params: What the learner, or the calibration, came to: see ``adapted_model`` in ``meta/adapted_model.py``.
         statistics: Of the support set under ``params``, where they normalise query images.
         map: Where the features lie, where it was asked for; of the steps and not of the calibration.
+        how: The way of adapting.
     """
 
     classes: list[str]
@@ -179,6 +180,7 @@ class Adaptation:
     params: Params = field(default_factory=dict, repr=False)
     statistics: Statistics | None = field(default=None, repr=False)
     map: FeatureMap | None = field(default=None, repr=False)
+    how: Adapt = "steps"
 
     @property
     def uncalibrated(self) -> torch.Tensor:
@@ -268,4 +270,5 @@ def adapt(
         list(class_names), per_step[-1], per_step[:taken], on_support[:taken], on_query[:taken], notes,
         found, (on_support[-1], on_query[-1] if on_query else None) if found else None,
         states[-1].params, states[-1].held(bn), map_features(seen) if seen else None,
+        learner.default_adaptation,
     )  # fmt: skip

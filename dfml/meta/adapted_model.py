@@ -39,8 +39,7 @@ def adapted_model(
     net = build_network(model.architecture, **args)
     for name, parameter in net.named_parameters():
         parameter.copy_(weights[name])
-    how = "centroid" if prototypes is not None else "steps"
-    told = {"classes": found.classes, "how": how, "steps": len(found.per_step) - 1, "bn": bn, "support": support}
+    told = {"classes": found.classes, "how": found.how, "steps": len(found.per_step) - 1, "bn": bn, "support": support}
     told["calibrated"] = found.calibration is not None
     details: dict[str, Any] = {**model.details, "way": classes, ADAPTED: told}
     return MetaModel(

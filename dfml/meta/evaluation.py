@@ -1,7 +1,7 @@
 """The evaluation protocol: many episodes, drawn once from a seed; mean and 95 % interval.
 
-Two normalisations (see ``Bn``), two ways of adapting (gradient steps, nearest class centroid), and, where a calibrator
-is given, each episode with and without what it does between adapting and predicting.
+Two normalisations (see ``Bn``), three ways of adapting (gradient steps, nearest class centroid, linear head), and,
+where a calibrator is given, each episode with and without what it does between adapting and predicting.
 """
 
 import time
@@ -23,7 +23,7 @@ from dfml.nets.build import features_of
 from dfml.nets.device import seconds_now
 
 BN_MODES: tuple[Bn, ...] = ("transductive", "inductive")
-ADAPT_MODES: tuple[Adapt, ...] = ("steps", "centroid")
+ADAPT_MODES: tuple[Adapt, ...] = ("steps", "centroid", "linear")
 TOGETHER = 16
 """Episodes from whose models a GPU recovers in one pass."""
 
@@ -33,6 +33,15 @@ def check_modes(bn: str | None, adapt: str | None) -> None:
     for what, value, known in (("bn", bn, BN_MODES), ("how", adapt, ADAPT_MODES)):
         if value is not None and value not in known:
             raise BadInput(f"unknown {what} {value!r}.{nearest(str(value), known)} Known: {', '.join(known)}.")
+
+
+def modes(bn: Bn | None, adapt: Adapt | None, calibrator: Calibrator | None) -> dict[str, Any]:
+    """The options of ``evaluate`` for what is asked: a mode, or all of them where it is None.
+
+    A calibration takes a second for each way of adapting and episode, so it leaves out the linear head.
+    """
+    ways = ADAPT_MODES if calibrator is None else tuple(way for way in ADAPT_MODES if way != "linear")
+    return {"bn": (bn,) if bn else BN_MODES, "adapt": (adapt,) if adapt else ways, "calibrator": calibrator}
 
 
 @dataclass(frozen=True)
@@ -234,22 +243,6 @@ def query_accuracy(task: AdaptedTask, episode: Episode, bn: Bn = "transductive")
         return float((task.logits(episode.query_x, bn).argmax(1) == episode.query_y).float().mean())
 
 
-def accuracy_after_steps(
-    model: MetaModel, sampler: EpisodeSampler, steps: Iterable[int]
-) -> dict[int, tuple[float, float]]:
-    """Mean transductive accuracy and its 95 % interval after each number of gradient steps, from one descent."""
-    wanted = sorted(set(steps))
-    hits: dict[int, list[float]] = {count: [] for count in wanted}
-    learner, params = model.learner_for("steps"), {n: p.detach() for n, p in model.params.items()}
-    for episode in map(model.prepared, sampler):
-        given = episode.support_x, episode.support_y
-        for done, adapted in enumerate(learner.adapt(model.net, params, *given, steps=wanted[-1]), 1):
-            if done in hits:
-                task = AdaptedTask(model, learner, {n: p.detach() for n, p in adapted.items()}, *given)
-                hits[done].append(query_accuracy(task, episode))
-    return {count: interval95(values) for count, values in hits.items()}
-
-
 def _bare_adaptation(model: MetaModel, episode: Episode, adapts: tuple[Adapt, ...]) -> None:
     """The same forward and backward passes with the plain module, nothing else: the yardstick for speed."""
     net, learner = model.net, model.learner_for("steps")
@@ -270,7 +263,7 @@ def _bare_adaptation(model: MetaModel, episode: Episode, adapts: tuple[Adapt, ..
             net(episode.query_x)
             for p, before in zip(parameters, kept, strict=True):
                 p.copy_(before)
-    if "centroid" in adapts:
+    for _ in {"centroid", "linear"} & set(adapts):
         with torch.no_grad():
             net(episode.support_x)
             net(episode.query_x)

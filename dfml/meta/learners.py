@@ -23,8 +23,8 @@ Labelled = tuple[torch.Tensor, torch.Tensor]
 """Prepared images [N, C, H, W] and their labels, hard (int64 [N]) or soft ([N, way])."""
 TargetLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Maps logits [N, way] and hard labels [N] or soft ones [N, way] to a scalar."""
-Adapt = Literal["steps", "centroid"]
-"""Ways of adapting: gradient steps, or the nearest class centroid."""
+Adapt = Literal["steps", "centroid", "linear"]
+"""Ways of adapting: gradient steps, the nearest class centroid, or logistic regression on the features."""
 HEAD = "fc."
 """Prefix of the last layer's parameters in all few-shot networks."""
 functional_call = partial(call_with_ties, tie_weights=False)
@@ -82,6 +82,7 @@ class MetaLearner:
         moves: Prefix of the parameters that adapt.
         default_adaptation: How its models adapt at test.
         has_outputs: Whether the last layer of the network answers without any support set.
+        keeps_network: Whether only what follows the features is made of the support set.
         papers: Keys of the papers that it comes from, see ``core.papers``.
     """
 
@@ -89,6 +90,7 @@ class MetaLearner:
     moves: ClassVar[str] = ""
     default_adaptation: ClassVar[Adapt] = "steps"
     has_outputs: ClassVar[bool] = True
+    keeps_network: ClassVar[bool] = False
     papers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: LearnerConfig | None = None, loss: TargetLoss | None = None) -> None:
@@ -109,7 +111,7 @@ class MetaLearner:
         steps: int | None = None,
         create_graph: bool = False,
     ) -> Iterator[Params]:
-        """Yield the parameters after each inner step; the network's own weights are not read.
+        """Yield the parameters after each inner step, without one as they are; the network's own weights are not read.
 
         Support images [N, C, H, W] are prepared, their labels hard (int64 [N]) or soft ([N, way]); ``steps`` of None
         takes the config's, ``create_graph`` keeps the graph for second derivatives (training only).
@@ -123,7 +125,10 @@ class MetaLearner:
             retain_graph = create_graph or bool(self.moves)
             # At test nobody differentiates through the steps.
             followed = create_graph or any(p.requires_grad for p in params.values())
-            for _ in range(self.config.inner_steps if steps is None else steps):
+            count = self.config.inner_steps if steps is None else steps
+            if not count:
+                yield adapted
+            for _ in range(count):
                 loss, moving = self.loss(answer(adapted), support_y), [adapted[n] for n in names]
                 grads = torch.autograd.grad(loss, moving, create_graph=create_graph, retain_graph=retain_graph)
                 with torch.set_grad_enabled(followed):
@@ -228,6 +233,7 @@ class ProtoNet(MetaLearner):
     KEY = "prototypes"
     default_adaptation = "centroid"
     has_outputs = False
+    keeps_network = True
 
     def adapt(
         self, net: nn.Module, params: Params, support_x: torch.Tensor, support_y: torch.Tensor, **_: object

@@ -14,6 +14,7 @@ from dfml.core.paths import given_path, write_atomically
 from dfml.data.episodes import Episode
 from dfml.meta.held_statistics import read_statistics, write_statistics
 from dfml.meta.learners import MAML, Adapt, MetaLearner, Params, ProtoNet, make_learner
+from dfml.meta.linear_head import LinearHead
 from dfml.meta.stored import KINDS, NETWORK, README, model_card, model_folder, read_model_card, read_network
 from dfml.nets.build import build_network, fast_layout
 from dfml.nets.norm import Statistics
@@ -36,7 +37,7 @@ class MetaModel:
     """
 
     kind: ClassVar[str] = NETWORK
-    adapts: ClassVar[tuple[Adapt, ...]] = ("steps", "centroid")
+    adapts: ClassVar[tuple[Adapt, ...]] = ("steps", "centroid", "linear")
 
     net: nn.Module
     architecture: str
@@ -94,7 +95,8 @@ class MetaModel:
         """The learner of a way of adapting, None for its own; steps of a model without outputs are MAML's."""
         if how is None or how == self.learner.default_adaptation:
             return self.learner
-        return ProtoNet(self.learner.config) if how == "centroid" else self.with_adaptation(MAML.name).learner
+        others = {"centroid": ProtoNet, "linear": LinearHead}
+        return others[how](self.learner.config) if how in others else self.with_adaptation(MAML.name).learner
 
     def adaptation_card(self) -> dict[str, Any]:
         """What a stored card tells of how it adapts."""

@@ -5,7 +5,7 @@ A task is an episode, a teacher's answers to be distilled, or two tasks whose fe
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 import torch
@@ -23,8 +23,26 @@ from dfml.nets.checkpoint import load_optimiser_state, optimiser_state, part_of_
 
 Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 """Support images, support labels, query images, query labels; images in [0, 1]."""
+Moved = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+"""Maps images [N, C, H, W] to what a student sees of them."""
 TaskLoss = Callable[[Params], TaskOutcome]
 """A task's loss and accuracy as a function of the parameters; the same parameters must give the same loss."""
+
+
+def gradient_variance(flat: Sequence[torch.Tensor]) -> float:
+    """1/(2n) * sum of |g_i - g|^2 for flat gradients g_i with mean g."""
+    stacked = torch.stack(list(flat))
+    return float((stacked - stacked.mean(0)).pow(2).sum() / (2 * len(stacked)))
+
+
+def mean_gradient(gradients: Sequence[Params]) -> Params:
+    """The mean of some tasks' gradients, by the parameters' names."""
+    return {n: torch.stack([g[n] for g in gradients]).mean(0) for n in gradients[0]}
+
+
+def flattened(params: Params) -> torch.Tensor:
+    """Parameters, or a gradient in them, as one vector without a graph."""
+    return torch.cat([x.detach().reshape(-1) for x in params.values()])
 
 
 class Outer(Protocol):
@@ -47,12 +65,14 @@ def mean_pairwise_cosine(vectors: list[torch.Tensor]) -> float | None:
 class OuterStep:
     """What one outer step saw: means of the tasks' losses and query accuracies (in [0, 1]).
 
-    ``alignment`` is the mean pairwise cosine of their gradients (``grad/alignment``), None for a single task.
+    ``alignment`` is the mean pairwise cosine of their gradients (``grad/alignment``), None for a single task;
+    ``length`` that of the gradient which Adam was given, where the step was taken.
     """
 
     loss: float
     accuracy: float
     alignment: float | None
+    length: float | None = None
 
     @classmethod
     def of(cls, losses: list[float], accuracies: list[float], gradients: list[torch.Tensor], **more: Any) -> Self:  # noqa: ANN401
@@ -62,18 +82,21 @@ class OuterStep:
 
 
 class OuterLoop:
-    """Adam on the meta-parameters, in place, with the mean of a meta-batch's gradients.
+    """Adam on the meta-parameters, in place, with the mean of a meta-batch's gradients, or where ``summed`` their sum.
 
     The learning rate is 1e-3 in all papers. ``parameters`` are those that are trained; None takes all of the network.
+    A sum differs from a mean only where the same Adam also takes gradients of another kind.
     """
 
-    def __init__(self, model: MetaModel, lr: float = 1e-3, parameters: list[torch.Tensor] | None = None) -> None:
-        self.model = model
+    def __init__(
+        self, model: MetaModel, lr: float = 1e-3, parameters: list[torch.Tensor] | None = None, *, summed: bool = False
+    ) -> None:
+        self.model, self.summed = model, summed
         self.parameters = list(model.net.parameters()) if parameters is None else parameters
         self.optimiser = torch.optim.Adam(self.parameters, lr=lr)
 
     def step(self, tasks: Iterable[Task], learners: Sequence[Outer] | None = None) -> OuterStep:
-        """Take one step on the mean of the tasks' outer losses; labels may be soft.
+        """Take one step on the tasks' outer losses; labels may be soft.
 
         ``learners`` has one per task, where not all are learned as the model adapts.
         """
@@ -88,7 +111,7 @@ class OuterLoop:
         return self.take(outcomes(), failed)
 
     def take(self, outcomes: Iterable[TaskOutcome], failed: str, compared: int | None = None) -> OuterStep:
-        """Take one step on the mean of outcomes, each of which is differentiated before the next is made.
+        """Take one step on outcomes, each of which is differentiated before the next is made.
 
         Where ``compared`` is given, the alignment is that of the gradients of ``parameters[:compared]``.
 
@@ -106,15 +129,21 @@ class OuterLoop:
         assert total is not None, "an outer step needs a task"
         if not all(math.isfinite(loss) for loss in losses):
             raise RunFailed(failed)
-        self.descend([grad / len(losses) for grad in total])
-        return OuterStep.of(losses, accuracies, flat)
+        length = self.descend([grad / (1 if self.summed else len(losses)) for grad in total])
+        return OuterStep.of(losses, accuracies, flat, length=length)
 
-    def descend(self, gradient: Iterable[torch.Tensor]) -> None:
-        """Take one step of Adam along a gradient, given as one tensor per parameter in the network's order."""
+    def descend(self, gradient: Iterable[torch.Tensor]) -> float:
+        """Take one step of Adam along a gradient, given as one tensor per parameter in the network's order.
+
+        Returns:
+            The gradient's length.
+        """
         for parameter, grad in zip(self.parameters, gradient, strict=True):
             parameter.grad = grad
+        length = float(torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None]))
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
+        return length
 
     def state(self) -> dict[str, Any]:
         """Copies of the parameters and of Adam's moments."""
@@ -134,10 +163,12 @@ class Aggregate(OuterStep):
     """One direction for several tasks, by the parameters' names, and what their gradients were like.
 
     ``variance`` is the sum over the parameters of half the mean of (g_i - g)^2; None where the tasks came in turn.
+    ``changed`` is how far ``gradient`` lies from the plain mean, as a share of that one's norm.
     """
 
-    gradient: Params
+    gradient: Params = field(default_factory=dict)
     variance: float | None = None
+    changed: float = 0.0
 
 
 def gradient_of(loss: torch.Tensor, params: Params, *, create_graph: bool = False) -> Params:
@@ -216,6 +247,16 @@ def plain(task: Task) -> Task:
     support_x, support_y, query_x, query_y = task
     support_y, query_y = (y if y.dtype == torch.int64 else y.argmax(1) for y in (support_y, query_y))
     return support_x[: len(support_y)], support_y, query_x[: len(query_y)], query_y
+
+
+def as_it_is(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """What a student sees of images where nothing moves them."""
+    return x
+
+
+def seen_task(task: Task, seen: Moved, generator: torch.Generator) -> Task:
+    """A task with its support and query images as a student sees them."""
+    return seen(task[0], generator), task[1], seen(task[2], generator), task[3]
 
 
 class FeatureMixture(nn.Module):

@@ -10,7 +10,7 @@ from pydantic import Field
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Note, Progress
-from dfml.training.fusing import fused, read_average, said_of_inputs
+from dfml.training.fusing import fused, in_one_order, read_average, said_of_inputs
 from dfml.training.method import METHODS, Method
 from dfml.training.options import AdaptConfig
 from dfml.training.refusals import need_weights
@@ -19,7 +19,6 @@ from dfml.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
     from dfml.meta.model import MetaModel
     from dfml.training.context import Training
@@ -76,6 +75,13 @@ class Average(Baseline):
     one_architecture = True
 
     @classmethod
+    def published(cls) -> AverageConfig:
+        """The mean of all layers."""
+        return AverageConfig(head="average")
+
+    paper = published
+
+    @classmethod
     def check_zoo(cls, zoo: Zoo, config: AverageConfig) -> None:
         """Networks of the architecture; see ``Method.check_zoo``."""
         fused(zoo, config, cls.name, head=config.head == "average")
@@ -117,6 +123,13 @@ class Ota(Baseline):
     one_architecture = True
 
     @classmethod
+    def published(cls) -> OtaConfig:
+        """The mean of all layers."""
+        return OtaConfig(head="average")
+
+    paper = published
+
+    @classmethod
     def check_zoo(cls, zoo: Zoo, config: OtaConfig) -> None:
         """Networks of the architecture, and the reference among them; see ``Method.check_zoo``."""
         zoo, _ = fused(zoo, config, cls.name, head=config.head == "average")
@@ -144,32 +157,6 @@ class Ota(Baseline):
         aligned = yield from in_one_order(teachers, ids.index(chosen), model, self.name)
         load_average(model, aligned, head=self.config.head == "average")
         yield Done(model.to(training.device))
-
-
-def in_one_order(
-    teachers: list[Teacher], reference: int, model: MetaModel, method: str
-) -> Generator[Event, None, list[nn.Module]]:
-    """Copies of the teachers' networks, each with its units in the order of the one at position ``reference``.
-
-    Raises:
-        BadInput: A teacher of another architecture or width than the meta-model's.
-    """
-    from dfml.meta.alignment import align_network, network_layers
-    from dfml.meta.fusion import fits
-
-    for teacher in teachers:
-        if not fits(teacher.net, model.net):
-            raise BadInput(
-                f"{method} needs teachers of the meta-model's architecture: teacher {teacher.card.id} differs from "
-                f"{model.architecture} with {model.model_args}."
-            )
-    aligned = []
-    if not network_layers(model.net):
-        yield Note(0, f"the units of {model.architecture} stay in place: nothing is known of who reads them", "teacher")
-    for position, teacher in enumerate(teachers):
-        yield Progress(position, len(teachers), f"aligning teacher {teacher.card.id}")
-        aligned.append(align_network(teacher.net, teachers[reference].net))
-    return aligned
 
 
 NO_META_MODEL = "no network that a meta-model for these images can be"

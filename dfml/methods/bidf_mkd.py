@@ -32,7 +32,7 @@ from dfml.training.options import PUBLISHED_GENERATOR, RecoveringConfig
 from dfml.training.refusals import need_classes, need_consensus
 from dfml.training.taking_part import TakingPart, everyone
 from dfml.training.used_classes import as_used
-from dfml.zoo.oracles.asking import AskingConfig
+from dfml.zoo.oracles.asking import AskingConfig, Outputs
 from dfml.zoo.zoo import Zoo
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class BidfMkdConfig(RecoveringConfig):
     oracle: Literal["zeroth-order", "autograd"] = Field(
         "zeroth-order", description="Teachers are only queried, or (the white-box twin) give gradients."
     )
-    outputs: Literal["logits", "probabilities"] = Field("logits", description="What queried teachers answer with.")
+    outputs: Outputs = Field("logits", description="What queried teachers answer with; labels: their best class alone.")
     q: int = Field(100, ge=1, le=10_000, description="Random directions per image and step, each of them a query.")
     mu: float = Field(0.005, gt=0, le=1, description="Length of a step along a direction, in units of pixels.")
     bn: float = Field(0.0, ge=0, le=100, description="Weight of the BN statistics; a queried teacher shows none.")
@@ -71,7 +71,13 @@ class BidfMkdConfig(RecoveringConfig):
         "published", description="How disagreement is measured; published: l1 of logits by queries, else KL."
     )
     kd: KdForm = Field("correct", description="Distillation loss: KL divergence, or what the authors' code computes.")
-    kd_steps: int = Field(10, ge=1, le=100, description="Inner steps of distillation; replay takes inner_steps.")
+    kd_steps: int = Field(
+        10,
+        ge=0,
+        le=100,
+        description="Inner steps of distillation; replay takes inner_steps. 0: none, so that the student itself learns "
+        "the query set's answers (for comparisons; prototypes take no steps).",
+    )
     memory_visits: int = Field(20, ge=1, le=1000, description="Recoveries that the memory keeps per class.")
 
 
@@ -107,6 +113,22 @@ class BidfMkd(Method):
             boundary_after=100,
             boundary_distance="kl",
             validate_every=150,
+        )
+
+    @classmethod
+    def published(cls) -> BidfMkdConfig:
+        """Minutes on two CPU cores, with kept support sets: ten teachers, each met once or twice."""
+        return BidfMkdConfig(
+            iterations=300,
+            tasks=2,
+            recovered="kept",
+            visits=1,
+            apis=10,
+            q=20,
+            generate_interval=12,
+            query_per_class=10,
+            boundary_after=20,
+            validate_every=50,
         )
 
     @classmethod
@@ -256,7 +278,7 @@ class BidfMkd(Method):
 
         cfg: BidfMkdConfig = self.config
         # Probabilities come as their logarithms, and prototypes' distances have no scale: both compare so.
-        relative = cfg.outputs == "probabilities" or not LEARNERS.get(cfg.learner).has_outputs
+        relative = cfg.outputs != "logits" or not LEARNERS.get(cfg.learner).has_outputs
         published = "l1" if cfg.oracle == "zeroth-order" else "kl"
         distance = published if cfg.boundary_distance == "published" else cfg.boundary_distance
         return disagreement(student, weight=cfg.boundary, distance=distance, relative=relative)

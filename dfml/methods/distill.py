@@ -14,12 +14,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator
+from dataclasses import replace
+from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from dfml.cluster.fan_out import Jobs
+from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event, Progress, until_done
+from dfml.core.seeds import derive_seed
 from dfml.meta.choices import Distance
 from dfml.training.method import METHODS, Method
 from dfml.training.options import KEPT, PUBLISHED_GENERATOR, InitConfig, RecoveringConfig
@@ -44,6 +48,9 @@ class DistillConfig(RecoveringConfig, InitConfig):
 
     targets: Literal["all", "own"] = Field(
         "all", description="Whose answers an image is learned from: all teachers', or that of its own teacher alone."
+    )
+    taught_by: Literal["all", "one"] = Field(
+        "all", description="All teachers, or one alone that the seed draws: only its recoveries, and only its answers."
     )
     distance: Distance = Field("kl", description="KL divergence of the answers, or squared distance of the logits.")
     decay: bool = Field(True, description="Let the learning rate fall to zero along a half cosine.")
@@ -79,6 +86,11 @@ class Distill(Method):
         )
 
     @classmethod
+    def published(cls) -> DistillConfig:
+        """The demo without what is ours: from random weights, each teacher's images as they were recovered."""
+        return cls.demo().override({"init": "random", "consensus": 0})
+
+    @classmethod
     def paper(cls) -> DistillConfig:
         """Ours too: no paper names its settings. Many fresh recoveries, and a long training."""
         return DistillConfig(
@@ -95,6 +107,8 @@ class Distill(Method):
     @classmethod
     def check_zoo(cls, zoo: Zoo, config: DistillConfig) -> None:
         """Recoveries that suffice for a batch; see ``Method.check_zoo``."""
+        if config.taught_by == "one" and config.consensus:
+            raise BadInput(f"taught_by=one leaves nobody to agree with: set consensus=0, not {config.consensus}.")
         need_images(config)
         need_consensus(zoo, config)
 
@@ -112,6 +126,8 @@ class Distill(Method):
         training = training.using(cfg)
         zoo, generator = training.zoo, training.generator
         teachers = self.teachers(zoo)
+        if cfg.taught_by == "one":
+            teachers = one_of(teachers, generator.initial_seed())
         ids = teachers.ids
         # 1. A backbone, and an output layer for each teacher.
         model = yield from training.begin(self.name, cfg, teachers)
@@ -187,16 +203,49 @@ class Distill(Method):
         return images.to(there), answers[rows].to(there), answered.to(there)
 
     def inversions(self, teachers: int) -> tuple[int, int]:
-        """Every visit to every teacher; see ``Method.inversions``."""
-        return (teachers * self.config.visits,) * 2
+        """Every visit to every teacher that counts; see ``Method.inversions``."""
+        return ((teachers if self.config.taught_by == "all" else 1) * self.config.visits,) * 2
 
     def prepare(self, zoo: Zoo, *, device: torch.device, jobs: Jobs = 1) -> Iterator[Event]:
         """Recover what runs with kept recoveries take; see ``Method.prepare``."""
         from dfml.training.recovered import prepare_recoveries, recoveries_of
 
+        if self.config.taught_by == "one":  # whom, only a run's seed tells
+            yield from super().prepare(zoo, device=device, jobs=jobs)
+            return
         zoo = as_used(zoo, self.config, 0)
         recoveries = recoveries_of(zoo, self.config, "generator", device=device)
         yield from prepare_recoveries(recoveries, self.teachers(zoo), self.config, jobs)
+
+
+@METHODS.register("distill-one")
+class DistillOne(Distill):
+    """One teacher, drawn by the seed, distilled into a student of fresh weights: what of ``distill`` is the zoo's."""
+
+    title = "Distillation of one teacher"
+    summary = "Recovers images from one teacher, drawn by the seed, and distils it alone; shows what all teachers add."
+    reference = "Control of this project; Hinton et al., Distilling the Knowledge in a Neural Network, 2015"
+    minutes = 6
+
+    @classmethod
+    def demo(cls) -> DistillConfig:
+        """As ``distill``, but of one teacher's images and answers, and without weights or agreement of any other."""
+        alone = {"taught_by": "one", "init": "random", "consensus": 0, "visits": 20}
+        return super().demo().override(alone)
+
+    @classmethod
+    def paper(cls) -> DistillConfig:
+        """As ``distill``, of one teacher."""
+        return super().paper().override({"taught_by": "one"})
+
+
+def one_of(teachers: TakingPart, seed: int) -> TakingPart:
+    """The same with one teacher alone, drawn by a seed."""
+    chosen = Random(derive_seed(seed, "one teacher")).choice(teachers.ids)
+    others = dict.fromkeys((each for each in teachers.ids if each != chosen), f"teacher {chosen} was drawn")
+    kept = [each for each in teachers.blind if each == chosen]
+    partly = {each: how for each, how in teachers.partly.items() if each == chosen}
+    return replace(teachers, ids=[chosen], left_out={**teachers.left_out, **others}, partly=partly, blind=kept)
 
 
 def standing_for_all(first: PseudoTask, record: TrainingRecord) -> dict[str, Any]:

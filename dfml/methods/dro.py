@@ -15,15 +15,14 @@ Meta-test (Algorithm 3):
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from dfml.core.errors import BadInput, RunFailed
+from dfml.core.errors import BadInput
 from dfml.core.events import Done, Event
-from dfml.training.fusing import fused, said_of_inputs
+from dfml.training.fusing import fused, in_one_order, said_of_inputs
 from dfml.training.method import METHODS, Method
 from dfml.training.options import WatchedConfig
 from dfml.training.refusals import need_two
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     import torch
 
     from dfml.meta.fusion import WeightSpace
-    from dfml.nets.hyper import Phi
+    from dfml.meta.robust_fusion import RobustFusion
     from dfml.training.context import Training
 
 
@@ -65,94 +64,6 @@ class DroConfig(WatchedConfig):
         None, gt=0, lt=1, description="Share of the way from the first network to the teachers' mean; replaces lr."
     )
     embedding_lr: float = Field(0.03, gt=0, le=100, description="Learning rate of the embeddings.")
-
-
-class RobustFusion:
-    """Hyper-network and embeddings, and the three steps that Algorithms 1 and 2 share.
-
-    Networks are standardised vectors [D]. The likelihood's variance sigma^2, which the paper leaves open, is D, so
-    that one gamma serves networks of all sizes; the hyper-network's learning rate is multiplied by it.
-
-    Args:
-        config: Learning rates, steps and gamma.
-        first: The network [D] that the hyper-network writes at first, whatever the embedding.
-        steps: How often phi will be updated; the learning rate that leads to ``fit`` depends on it.
-
-    Attributes:
-        taught: phi*, what phi became on the way to the last teacher of S; None before step 1 was taken.
-        embeddings: [N, dim], one a teacher met so far.
-        asked: The teacher of the newest step 3, and the e* [dim] at which it was taken.
-    """
-
-    def __init__(self, config: DroConfig, first: torch.Tensor, steps: int = 1) -> None:
-        from dfml.nets.hyper import Phi
-
-        self.config = config
-        # A step at learning rate lr leaves 1 - 2 lr.
-        lr = config.lr if config.fit is None else (1 - (1 - config.fit) ** (1 / max(1, steps))) / 2
-        self.rate = lr * len(first)  # times sigma^2
-        self.phi = Phi(first.new_zeros(config.embedding, len(first)), first.clone())
-        self.taught: Phi | None = None
-        self.embeddings = first.new_zeros(0, config.embedding)
-        self.asked = 0, first.new_zeros(config.embedding)
-
-    def meet(self, generator: torch.Generator) -> int:
-        """Give a new teacher a random embedding of length about 1; returns its position."""
-        import torch
-
-        dim = self.config.embedding
-        drawn = torch.randn(1, dim, generator=generator).to(self.embeddings) / dim**0.5
-        self.embeddings = torch.cat([self.embeddings, drawn])
-        return len(self.embeddings) - 1
-
-    def ascend(self, i: int, network: torch.Tensor) -> None:
-        """Step 1: phi* is phi after K steps towards teacher i, whose embedding takes them too."""
-        phi = self.phi
-        for _ in range(self.config.ascent_steps):
-            by_output, by_e = phi.likelihood_gradients(self.embeddings[i], network)
-            phi = phi.moved(self.embeddings[i], self.rate * by_output)
-            self.embeddings[i] += self.config.embedding_lr * by_e
-        self.taught = phi
-
-    def worst_case(self, j: int, network: torch.Tensor) -> torch.Tensor:
-        """Step 2: e*, the embedding near e_j under which phi* finds teacher j least likely (Eq. 8)."""
-        assert self.taught is not None
-        origin = self.embeddings[j]
-        worst = origin.clone()
-        for _ in range(self.config.descent_steps):
-            _, by_e = self.taught.likelihood_gradients(worst, network)
-            worst = worst - self.config.embedding_lr * (by_e + 2 * self.config.gamma * (worst - origin))
-        return worst
-
-    def update(self, worst: torch.Tensor, j: int, network: torch.Tensor) -> dict[str, float]:
-        """Step 3: the gradient at phi* and e* moves phi and e_j (first order); returns what was seen."""
-        assert self.taught is not None
-        shift = float((worst - self.embeddings[j]).norm())
-        by_output, by_e = self.taught.likelihood_gradients(worst, network)
-        loss = float(by_output.square().sum()) * len(network) / 4
-        if not math.isfinite(loss):
-            raise RunFailed("dro: the likelihood is no longer finite; lower lr and embedding_lr, then start again.")
-        self.phi = self.phi.moved(worst, self.rate * by_output)
-        self.embeddings[j] += self.config.embedding_lr * by_e
-        self.asked = j, worst
-        return {"train/loss": loss, "dro/shift": shift}
-
-    def initialisation(self) -> torch.Tensor:
-        """theta_init (Eq. 9): the network [D] of the mean embedding."""
-        return self.phi.write(self.embeddings.mean(0))
-
-    def state(self) -> dict[str, Any]:
-        """Copies of everything learned; a phi is replaced, never changed in place, and so needs none."""
-        phis = {"phi": self.phi, "taught": self.taught}
-        return {n: p._asdict() for n, p in phis.items() if p} | {"embeddings": self.embeddings.clone()}
-
-    def load(self, flat: dict[str, Any]) -> None:
-        """Restore ``state()`` from its flat form."""
-        here = {name: value.clone().to(self.embeddings) for name, value in flat.items()}
-        self.phi = self.phi._replace(weight=here["phi/weight"], bias=here["phi/bias"])
-        self.embeddings = here["embeddings"]
-        known = "taught/bias" in here
-        self.taught = self.phi._replace(weight=here["taught/weight"], bias=here["taught/bias"]) if known else None
 
 
 def draw_shares(count: int, config: DroConfig, generator: torch.Generator) -> list[tuple[list[int], list[int]]]:
@@ -203,6 +114,7 @@ class Dro(Method):
     one_architecture = True
     long = True
     papers = ("wang2022dro",)
+    variants: ClassVar = {"online": ["mode=online"]}
     Config = DroConfig
 
     @classmethod
@@ -211,9 +123,11 @@ class Dro(Method):
         return DroConfig(epochs=3, fit=0.6, resplit=True, descent_steps=5, validate_every=60)
 
     @classmethod
-    def paper(cls) -> DroConfig:
-        """The published learning rates, steps and gamma; the number of epochs is that of the paper's toy regression."""
-        return DroConfig(epochs=3)
+    def published(cls) -> DroConfig:
+        """The published learning rates, steps, gamma and split, all layers fused; the epochs of its toy regression."""
+        return DroConfig(epochs=3, head="average")
+
+    paper = published  # it takes seconds as it is
 
     @classmethod
     def check_zoo(cls, zoo: Zoo, config: DroConfig) -> None:
@@ -241,6 +155,7 @@ class Dro(Method):
 
     def offline(self, training: Training, space: WeightSpace) -> Generator[Event, None, RobustFusion]:
         """Algorithm 1: all teachers at hand, S to learn from and Q to validate."""
+        from dfml.meta.robust_fusion import RobustFusion
         from dfml.training.fusion_record import FusionRecord
 
         cfg: DroConfig = self.config
@@ -251,8 +166,6 @@ class Dro(Method):
         need_two(len(teachers), zoo, self.name)
         nets = [teacher.net for teacher in teachers]
         if cfg.align == "ota":
-            from dfml.methods.baselines import in_one_order
-
             nets = yield from in_one_order(teachers, 0, space.model, "dro")
         networks = space.networks(nets, [f"dro: teacher {teacher.card.id}" for teacher in teachers])
         fusion = RobustFusion(cfg, space.first_network(cfg.start), cfg.epochs * len(teachers))
@@ -260,7 +173,7 @@ class Dro(Method):
             fusion.meet(generator)
         shares = draw_shares(len(teachers), cfg, generator)
         total = cfg.epochs * len(teachers)
-        record = FusionRecord(training, cfg, space, total, {"fusion": fusion}, fusion.initialisation)
+        record = FusionRecord(training, cfg, space, total, fusion)
         left = record.restore(training.state)
         for step, seen in algorithm_1(fusion, networks, shares, generator, left.start - 1):
             task = f"teacher {teachers[fusion.asked[0]].card.id}", fusion.asked[1]
@@ -269,13 +182,13 @@ class Dro(Method):
 
     def online(self, training: Training, space: WeightSpace) -> Generator[Event, None, RobustFusion]:
         """Algorithm 2: teachers come, validate what the one before taught (steps 2 and 3), teach (1), and are gone."""
+        from dfml.meta.robust_fusion import RobustFusion
         from dfml.training.fusion_record import FusionRecord
 
         space.hyper.fit_units(space.hyper.flatten(space.model.params).unsqueeze(0))  # no other network is at hand
         fusion = RobustFusion(self.config, space.first_network(self.config.start), len((zoo := training.zoo).cards) - 1)
         missed = Missed()
-        parts = {"fusion": fusion, "missed": missed}
-        record = FusionRecord(training, self.config, space, len(zoo.cards), parts, fusion.initialisation)
+        record = FusionRecord(training, self.config, space, len(zoo.cards), fusion, missed=missed)
         left = record.restore(training.state)
         yield from rejected(zoo)
         expected = with_weights(zoo)

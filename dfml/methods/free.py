@@ -6,10 +6,10 @@ G: meta-generator; theta: meta-parameters. In each round:
    x_i <- images of the fifth forward pass, before the step.
 2. G <- Adam step along the mean over i of the gradient of the fifth step at G' (FOMAML).
    The first `warm_up` rounds end here; they have no KL term.
-3. BELL: theta' <- theta; for i in sequence theta' <- Adam step on KD(theta'(x_i), f_i(x_i)).
+3. BELL: theta' <- theta; for i in sequence theta' <- a step on KD(theta'(x_i), f_i(x_i)).
 4. theta <- Adam step along `bell_scale` * (theta - theta').
 5. Store the x_i in memory, a ring of `capacity` recoveries per class.
-6. Replay: Adam steps of theta on the mean outer loss of `tasks` recombined tasks with hard
+6. Replay: Adam steps of theta on the outer losses of `tasks` recombined tasks with hard
    labels, until their accuracy has set no new best for `patience` steps.
 """
 
@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from dfml.core.errors import RunFailed
-from dfml.core.events import Done, Event, Progress
+from dfml.core.events import Done, Event, Progress, Scalars
 from dfml.inversion.base import ExtraLoss
 from dfml.meta.choices import KdForm, StudentOf
 from dfml.training.method import METHODS, Method
-from dfml.training.options import PUBLISHED_GENERATOR, ClassesConfig, InitConfig, MetaTrainingConfig
+from dfml.training.options import PUBLISHED_GENERATOR, ClassesConfig, InitConfig, MetaTrainingConfig, ReplayConfig
 from dfml.training.refusals import need_classes, need_gradients
 from dfml.training.taking_part import everyone
 from dfml.zoo.oracles.asking import AskingConfig
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from dfml.training.context import Training
 
 
-class FreeConfig(MetaTrainingConfig, ClassesConfig, InitConfig):
+class FreeConfig(MetaTrainingConfig, ClassesConfig, InitConfig, ReplayConfig):
     """Options of FREE."""
 
     white_box: ClassVar[bool] = True
@@ -53,6 +53,18 @@ class FreeConfig(MetaTrainingConfig, ClassesConfig, InitConfig):
     five_steps: int = Field(5, ge=1, le=1000, description="Steps in which the meta-generator adapts to a teacher.")
     generator_lr: float = Field(0.01, gt=0, le=1, description="Adam's learning rate on the generator while it adapts.")
     noise_lr: float = Field(0.3, ge=0, le=10, description="Adam's learning rate on the noise while it adapts.")
+    class_lr: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        exclude_if=lambda value: value == 0,
+        description="Adam's learning rate on noise that the images of a class share (ours); 0: none.",
+    )
+    after: bool = Field(
+        False,
+        exclude_if=lambda value: not value,
+        description="Take images of one more forward pass, after the last step (ours), not those that it looked at.",
+    )
     meta_lr: float = Field(0.01, gt=0, le=1, description="Adam's learning rate on the meta-generator itself.")
     generator_outer: Literal["fomaml", "fomaml-every", "reptile"] = Field(
         "reptile", description="The meta-generator's gradient: of the last step, of every step, or the way gone."
@@ -72,6 +84,11 @@ class FreeConfig(MetaTrainingConfig, ClassesConfig, InitConfig):
         "ProtoNet has none and takes episode), or those to queries after adapting to a support part.",
     )
     kd_form: KdForm = Field("correct", description="Distillation loss; legacy repeats the public code's.")
+    bell: Literal["in-turn", "apart", "off"] = Field(
+        "in-turn",
+        exclude_if=lambda value: value == "in-turn",
+        description="Learn a round's teachers one after another (published), each from the same start, or not at all.",
+    )
     bell_lr: float = Field(1e-3, gt=0, le=1, description="Learning rate of the step on each teacher of a round.")
     bell_inner: Literal["adam", "sgd"] = Field("adam", description="Kind of these steps.")
     bell_scale: float = Field(
@@ -102,31 +119,23 @@ class Free(Method):
     def demo(cls) -> FreeConfig:
         """Minutes on two CPU cores, warm-up and all; nothing is prepared."""
         return FreeConfig(
-            learner="protonet",
-            init="best-teacher",
-            student="episode",
-            iterations=200,
-            warm_up=60,
-            tasks=2,
-            patience=4,
-            replay_limit=12,
-            validate_every=20,
-        )
+            learner="protonet", init="best-teacher", student="episode", iterations=200, warm_up=60, tasks=2, patience=4,
+            replay_limit=12, validate_every=20,
+        )  # fmt: skip
+
+    @classmethod
+    def published(cls) -> FreeConfig:
+        """What the paper has and nothing else, in fewer and shorter rounds; BELL takes the steps of its derivation."""
+        smaller = {"iterations": 79, "tasks": 4, "patience": 4, "generator_width": 32, "validation_episodes": 30}
+        return cls.paper().override({"bell_inner": "sgd", "bell_lr": 0.01, "bell_scale": 100.0, **smaller})
 
     @classmethod
     def paper(cls) -> FreeConfig:
         """1000 rounds; 10 tasks of replay; a generator of 2.3 million parameters at learning rate 1e-3, without BN."""
         return FreeConfig(
-            tasks=10,
-            generator_lr=1e-3,
-            noise_lr=1e-3,
-            meta_lr=1e-3,
-            generator_outer="fomaml",
-            bn=0.0,
-            validate_every=20,
-            validation_episodes=600,
-            **PUBLISHED_GENERATOR,
-        )
+            tasks=10, generator_lr=1e-3, noise_lr=1e-3, meta_lr=1e-3, generator_outer="fomaml", bn=0.0,
+            validate_every=20, validation_episodes=600, replay_loss="sum", **PUBLISHED_GENERATOR,
+        )  # fmt: skip
 
     @classmethod
     def check_zoo(cls, zoo: Zoo, config: FreeConfig) -> None:
@@ -157,7 +166,8 @@ class Free(Method):
         oracles = [make_oracle(zoo, i, AskingConfig(oracle="autograd"), **how) for i in teachers.ids]
         five = MetaGenerator(self.inverter_config())
         five.shape, five.device = zoo.picture_shape, device
-        outer, memory, counter = OuterLoop(model, cfg.outer_lr), training.memory(cfg.capacity), QueryCounter(oracles)
+        outer = OuterLoop(model, cfg.outer_lr, summed=cfg.replay_loss == "sum")
+        memory, counter = training.memory(cfg.capacity), QueryCounter(oracles)
         # The key "bill" is that of earlier checkpoints.
         parts = {"outer": outer, "memory": memory, "five": five, "bill": counter}
         record = training.record(cfg, model, parts)
@@ -176,13 +186,18 @@ class Free(Method):
             outcome, task, text = None, None, "warming up the meta-generator"
             if warm:
                 text = "learning from " + ", ".join(oracle.teacher_id for oracle in drawn)
-                # 3. BELL: learn the teachers in sequence.
-                task_losses = [self.task_loss(model, each, generator) for each in found.tasks]
-                gone = sequential_update(task_losses, model.params, cfg.bell_lr, inner=cfg.bell_inner)
-                if not all(bool(g.isfinite().all()) for g in gone.gradient.values()):
-                    raise RunFailed("learning the teachers in turn diverged: lower bell_lr, then start again.")
-                # 4. One step of Adam towards where that led.
-                outer.descend([cfg.bell_scale * g for g in gone.gradient.values()])
+                gone = None
+                if cfg.bell != "off":
+                    # 3. BELL: learn the teachers in sequence.
+                    task_losses = [self.task_loss(model, each, generator) for each in found.tasks]
+                    gone = sequential_update(
+                        task_losses, model.params, cfg.bell_lr, inner=cfg.bell_inner, apart=cfg.bell == "apart"
+                    )
+                    if not all(bool(g.isfinite().all()) for g in gone.gradient.values()):
+                        raise RunFailed("learning the teachers in turn diverged: lower bell_lr, then start again.")
+                    # 4. One step of Adam towards where that led.
+                    length = outer.descend([cfg.bell_scale * g for g in gone.gradient.values()])
+                    yield Scalars(step, {"grad/bell": length})
                 # 5. Store.
                 for each in found.tasks if cfg.store == "all" else found.tasks[-1:]:
                     memory.add(each)
@@ -209,6 +224,7 @@ class Free(Method):
             steps=cfg.five_steps, lr=cfg.generator_lr, noise_lr=cfg.noise_lr, meta_lr=cfg.meta_lr,
             outer=cfg.generator_outer, bn=cfg.bn, latent=cfg.latent, width=cfg.generator_width, shift=cfg.shift,
             flip=cfg.flip, teachers=cfg.teachers, per_class=cfg.recovered_per_class,
+            class_lr=cfg.class_lr, after=cfg.after,
         )  # fmt: skip
 
     def task_loss(self, model: MetaModel, task: PseudoTask, generator: torch.Generator) -> TaskLoss:
@@ -234,16 +250,24 @@ class Free(Method):
 
 
 def sequential_update(
-    task_losses: Sequence[TaskLoss], params: Params, lr: float, *, inner: Literal["adam", "sgd"] = "adam"
+    task_losses: Sequence[TaskLoss],
+    params: Params,
+    lr: float,
+    *,
+    inner: Literal["adam", "sgd"] = "adam",
+    apart: bool = False,
 ) -> Aggregate:
     """Take one gradient step on each task in turn, from a copy of the parameters: the gradient is start minus end.
 
-    Wei et al., "FREE: Faster and Better Data-Free Meta-Learning", CVPR 2024, its BELL part. Expanded to second
-    order in ``lr``, the way gone is the sum of the tasks' gradients less terms which, averaged over the orders
-    of two tasks, are lr / 2 times the gradient of their inner product g_i . g_j: moving the
-    parameters along it (Reptile; Nichol, Achiam and Schulman, 2018) makes the tasks' gradients agree.
+    Wei et al., "FREE: Faster and Better Data-Free Meta-Learning", CVPR 2024, its BELL part. With ``sgd``, expanded
+    to second order in ``lr``, the way gone is ``lr`` times the sum of the tasks' gradients less terms which, averaged
+    over the orders of two tasks, are ``lr`` squared / 2 times the gradient of their inner product g_i . g_j: moving
+    the parameters along it (Reptile; Nichol, Achiam and Schulman, 2018) makes the tasks' gradients agree. With
+    ``adam`` they are not: its first step goes ``lr`` in each coordinate whatever the gradient's size, so that a later
+    task's Hessian meets signs instead of gradients, and is then scaled coordinate by coordinate.
 
-    The optimiser ``inner`` is ``adam`` (published; its moments begin anew) or ``sgd``, with learning rate ``lr``.
+    The optimiser ``inner`` is ``adam`` (the authors' code; its moments begin anew) or ``sgd`` (the derivation), with
+    learning rate ``lr``. ``apart`` takes each step from the start, and adds the ways up: the same without alignment.
     """
     import torch
 
@@ -251,8 +275,16 @@ def sequential_update(
 
     assert task_losses, "a sequential update needs a task"
     at = {n: p.detach().clone().requires_grad_(True) for n, p in params.items()}
+    gone = {n: torch.zeros_like(p) for n, p in params.items()}
     optimiser = (torch.optim.Adam if inner == "adam" else torch.optim.SGD)(list(at.values()), lr=lr)
     losses, accuracies, flat = [], [], []
+
+    def settle() -> None:
+        with torch.no_grad():
+            for name, end in at.items():
+                gone[name] += params[name] - end
+                end.copy_(params[name])
+
     for task_loss in task_losses:
         outcome = task_loss(at)
         grads = gradient_of(outcome.loss, at)
@@ -262,5 +294,7 @@ def sequential_update(
         losses.append(float(outcome.loss.detach()))
         accuracies.append(outcome.accuracy)
         flat.append(torch.cat([g.reshape(-1) for g in grads.values()]))
-    gone = {n: (params[n] - end).detach() for n, end in at.items()}
+        if apart:
+            settle()
+    settle()
     return Aggregate.of(losses, accuracies, flat, gradient=gone)

@@ -15,7 +15,7 @@ In each iteration:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -43,10 +43,10 @@ class PurerConfig(MetaTrainingConfig, ClassesConfig):
     white_box: ClassVar[bool] = True
 
     candidates: int = Field(13, ge=1, le=10000, description="Teachers per iteration, least inverted classes first.")
-    init: Literal["random", "average", "best-teacher"] = Field(
+    init: Literal["random", "average", "any-teacher", "best-teacher"] = Field(
         "random",
         description="First meta-parameters: fresh; the mean of the teachers' weights, as in the authors' scripts; or "
-        "(ours) those of the teacher with the best reported accuracy, which trusts the reports.",
+        "(ours) those of a teacher that the seed draws, or of the one with the best reported accuracy.",
     )
     iterations: int = Field(1000, ge=1, le=1_000_000, description="Image steps; after warm_start also outer steps.")
     warm_start: int = Field(0, ge=0, le=100_000, description="First iterations that only invert, without outer steps.")
@@ -63,6 +63,12 @@ class PurerConfig(MetaTrainingConfig, ClassesConfig):
         6, ge=1, le=100_000, description="Outer steps without a new best accuracy before an adversarial step."
     )
     warm_up: int = Field(4000, ge=0, le=1_000_000, description="Outer steps before the first, forced adversarial step.")
+    curriculum: Literal["plateau", "random", "always"] = Field(
+        "plateau",
+        exclude_if=lambda value: value == "plateau",  # older runs have none
+        description="When images turn adversarial after the warm-up: at plateaus (published), by chance about as often "
+        "as accuracies that say nothing would, or in every iteration.",
+    )
 
     @model_validator(mode="after")
     def _learns(self) -> Self:
@@ -107,6 +113,11 @@ class Purer(Method):
             patience=25,
             validate_every=150,
         )
+
+    @classmethod
+    def published(cls) -> PurerConfig:
+        """Minutes on two CPU cores: warm-up and iterations in the paper's proportion, few teachers in an iteration."""
+        return PurerConfig(iterations=750, tasks=2, candidates=4, warm_up=50, validate_every=150)
 
     @classmethod
     def paper(cls) -> PurerConfig:
@@ -154,7 +165,8 @@ class Purer(Method):
             smooth=cfg.start == "smooth",
         )
         outer = OuterLoop(model, cfg.outer_lr)
-        switch = PlateauDetector(cfg.patience, warm_up=cfg.warm_up, force_at_warm_up=True)
+        other = self.other_curriculum(generator)
+        switch = PlateauDetector(cfg.patience, warm_up=cfg.warm_up, force_at_warm_up=True, instead=other)
         counter = QueryCounter(list(oracles.values()))
         # The keys "pictures" and "bill" are those of earlier checkpoints.
         parts = {"outer": outer, "pictures": images, "switch": switch, "bill": counter}
@@ -195,6 +207,17 @@ class Purer(Method):
         model.details["adversarial_steps"] = switch.fired_at[: -1 if switch.armed else None]
         model.details |= counter.state()
         yield Done(record.finish(side_information_of(model)))
+
+    def other_curriculum(self, generator: torch.Generator) -> Callable[[], bool] | None:
+        """What turns the switch on in the stead of plateaus, if anything: to see what their timing is worth."""
+        import torch
+
+        cfg: PurerConfig = self.config
+        if cfg.curriculum == "plateau":
+            return None
+        # Of accuracies that are drawn alike, about every (2 * patience)-th one ends a plateau.
+        share = 1.0 if cfg.curriculum == "always" else 1 / (2 * cfg.patience)
+        return lambda: float(torch.rand((), generator=generator)) < share
 
     def episode(
         self, images: DynamicSet, generator: torch.Generator, teachers: list[str] | None = None

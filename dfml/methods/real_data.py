@@ -1,4 +1,4 @@
-"""Meta-training on real training images: the ceiling of a table, and not data-free."""
+"""Meta-training on real training images: a reference of a table, and not data-free."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -46,12 +46,9 @@ if TYPE_CHECKING:
     from dfml.data.episodes import PseudoTask
     from dfml.meta.learners import MetaLearner
     from dfml.meta.model import MetaModel
-    from dfml.meta.outer import InterpolatedLearner, Task
-    from dfml.tasks.cache import Recoveries
+    from dfml.meta.outer import InterpolatedLearner, Moved, Task
     from dfml.tasks.memory import TaskMemory
     from dfml.training.context import Training
-    from dfml.training.ours.images import MemoryPanel, Moved
-    from dfml.training.teacher_policy import TeacherPolicy
 
 INVERTER = "conditional-generator"
 
@@ -119,6 +116,20 @@ class Teapot(Method):
         )
 
     @classmethod
+    def published(cls) -> TeapotConfig:
+        """Minutes on two CPU cores, given kept recoveries; less patient, so that they meet the whole zoo."""
+        return TeapotConfig(
+            learner="protonet",
+            iterations=1200,
+            patience=4,
+            teacher_policy="policy-gradient",
+            reward="accuracy",
+            reward_scale="percent",
+            likelihood="published",
+            **KEPT,
+        )
+
+    @classmethod
     def paper(cls) -> TeapotConfig:
         """60,000 iterations of 4 tasks; fresh recoveries of 200 steps; the teacher policy as published."""
         return TeapotConfig(
@@ -143,7 +154,7 @@ class Teapot(Method):
 
     def train(self, training: Training) -> Iterator[Event]:
         """Run the algorithm; see ``Method.train``."""
-        from dfml.meta.outer import OuterLoop, plain
+        from dfml.meta.outer import OuterLoop, as_it_is, plain
         from dfml.tasks.memory import MemoryTask
         from dfml.training.context import side_information_of
         from dfml.training.plateau import PlateauDetector
@@ -162,33 +173,47 @@ class Teapot(Method):
         record = training.record(cfg, model, parts)
         watch = Watch(record.validation, cfg, training.device)
         policy = record.parts["policy"] = TeacherPolicy(cfg, teachers.ids, watch, recoveries)
-        seen = self.augmenter(training.zoo)
-        panel = self.panel(model, recoveries, policy, seen, generator)
+        seen, panel = as_it_is, None
+        if cfg.augment or cfg.panel:  # ours
+            from dfml.training.ours.images import seen_and_panel
+
+            seen, panel = seen_and_panel(cfg, model, recoveries, policy, generator)
         if panel:
             record.parts |= panel.parts()
             yield from panel.notes()
         yield from policy.begin(training.state)
+        rejection = None
+        if cfg.teacher_policy == "reject":
+            from dfml.training.ours.rejecting import Rejection
+
+            rejection = record.parts["rejection"] = Rejection(recoveries)
 
         for step in record.restore(training.state):
             losses: dict[str, float] = {}
             falls = 0.5 * (1 + math.cos(math.pi * (step - 1) / cfg.iterations)) if cfg.decay else 1.0
             outer.optimiser.param_groups[0]["lr"] = cfg.outer_lr * falls
+            whole: list[Any] = []
             if plateau.armed or not memory.can_sample(*sizes):
                 # 1. Sample teachers from the policy.
                 visits = policy.ask(cfg.asked, cfg.visits, generator)
                 # 2. Recover a task from each, into the memory.
                 found = yield from until_done(recoveries.recover(visits, step=step, total=cfg.iterations))
                 for each in found:
-                    said = (yield from panel.answers(each, memory, step, cfg.iterations)) if panel else None
-                    memory.add(each, said)
+                    kept = rejection.taken(each, memory) if rejection else each
+                    said = (yield from panel.answers(kept, memory, step, cfg.iterations)) if panel else None
+                    memory.add(kept, said)
+                    whole += [each] if len(kept.labels) == len(each.labels) else []
                 # Ours: with reward=features learn the policy now and not in 6; forget whom it distrusts.
                 policy.reward_features()
                 memory.forget(policy.distrusted())
+                # Without anything to learn from, what was refused has to do.
+                whole = whole or ([] if memory.can_sample(*sizes) else found)
+            if whole:
                 # 3. Distil each teacher on its own task.
-                tasks, classes = [self.new_task(each) for each in found], record.class_keys[found[0].teacher_id]
+                tasks, classes = [self.new_task(each) for each in whole], record.class_keys[whole[0].teacher_id]
                 outcome = outer.step(tasks)
-                losses["teacher_accuracy"] = sum(each.teacher_accuracy() for each in found) / len(found)
-                text = f"new tasks of {', '.join(teacher for teacher, _ in visits)}"
+                losses["teacher_accuracy"] = sum(each.teacher_accuracy() for each in whole) / len(whole)
+                text = f"new tasks of {', '.join(each.teacher_id for each in whole)}"
             elif panel and panel.due():
                 outcome, text = panel.step(memory, falls), "answers of the panel"
                 drawn = memory.sample(*sizes, generator=generator)  # only to be shown
@@ -214,30 +239,10 @@ class Teapot(Method):
             yield from record.events(step, outcome, losses=losses, task=named, images=lambda now=shown: now, text=text)
         model.details |= cost_of(recoveries)
         model.details |= {"asked_at": plateau.fired_at, **policy.details()}
+        model.details |= {"refused": rejection.refused} if rejection else {}
         yield Scalars(cfg.iterations, {f"val/{name}": v for name, v in record.validation.over_the_run().items()})
         looked_at = watch.side_information(policy.reward is not None)
         yield Done(record.finish([*side_information_of(model), *looked_at]))
-
-    def augmenter(self, zoo: Zoo) -> Moved:
-        """What a student sees of images: as they are, or (ours) mirrored and moved."""
-        cfg: TeapotConfig = self.config
-        if not cfg.augment:
-            return lambda x, generator: x
-        from dfml.training.ours.images import Augmenter
-
-        return Augmenter(zoo, flip=cfg.flip, shift=cfg.shift)
-
-    def panel(
-        self, model: MetaModel, recoveries: Recoveries, policy: TeacherPolicy, seen: Moved, generator: torch.Generator
-    ) -> MemoryPanel | None:
-        """The panel (ours) that labels images of the whole memory, where there is one."""
-        cfg: TeapotConfig = self.config
-        if not cfg.panel:
-            return None
-        from dfml.training.ours.images import MemoryPanel
-
-        count = cfg.way * (cfg.shot + cfg.query)
-        return MemoryPanel(cfg, model, recoveries, policy, count=count, moved=seen, generator=generator)
 
     def inversions(self, teachers: int) -> tuple[int, int]:
         """Those asked at first, and again at each plateau; see ``Method.inversions``."""
@@ -283,18 +288,13 @@ class Teapot(Method):
         """A recombined task, or by chance two that are interpolated, and how it is learned; and its classes."""
         import torch
 
-        from dfml.meta.outer import InterpolatedLearner, paired
+        from dfml.meta.outer import InterpolatedLearner, paired, seen_task
 
         cfg: TeapotConfig = self.config
         mixes = float(torch.rand((), generator=generator)) < cfg.interpolated
         drawn = memory.sample(cfg.way, cfg.shot, cfg.query, mixup=mixes, generator=generator)
-        task = moved(drawn.task, seen, generator)
+        task = seen_task(drawn.task, seen, generator)
         if drawn.partner is None:
             return (task, model.learner), drawn.classes
-        both = paired(task, moved(drawn.partner, seen, generator))
+        both = paired(task, seen_task(drawn.partner, seen, generator))
         return (both, InterpolatedLearner(model.learner, drawn.share)), drawn.classes
-
-
-def moved(task: Task, seen: Moved, generator: torch.Generator) -> Task:
-    """A task with its support and query images as the student sees them."""
-    return seen(task[0], generator), task[1], seen(task[2], generator), task[3]

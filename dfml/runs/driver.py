@@ -14,7 +14,7 @@ from dfml.core.errors import BadInput, DfmlError, RunFailed, StopRequested, is_o
 from dfml.core.events import Checkpoint, Done, Event, Note, Progress, SafePoint
 from dfml.core.paths import PLACES, given_path, raise_if_disk_full, write_json
 from dfml.runs import liveness
-from dfml.runs.device_queue import DeviceQueue, device_key
+from dfml.runs.device_lock import device_key, device_of, take_turns
 from dfml.runs.folder import CHECKPOINTS, LOCK, RESULT, RunFolder
 from dfml.runs.metrics import finite
 from dfml.runs.recorder import Listener, Recorder
@@ -139,27 +139,20 @@ def drive(folder: RunFolder, on_event: Listener | None = None, *, foreground: bo
 @contextmanager
 def _device_for(folder: RunFolder, recorder: Recorder, stop: StopSwitch, tell: Listener) -> Iterator[tuple[Any, str]]:
     """Wait for the device, then yield it and the reason for it."""
-    spec = folder.spec
-    elsewhere = spec.kind == "invert" and spec.cluster  # its workers have their own devices
-    wanted = "cpu" if spec.kind == "pretrain" or elsewhere else spec.device
-    queued = float((read_raw(folder.path) or {}).get("queued") or time.time())
-    queue = DeviceQueue(folder.name, queued, device_key(wanted))
+    spec, wanted = folder.spec, device_of(folder.spec)
 
     def told(waiting: str) -> None:
         recorder.set_status(state="queued", text=waiting)
         tell(Progress(0, 0, waiting))
 
-    # Only now does the status name this process: the launcher trusts that a worker with a name has its ticket.
     recorder.set_status()
-    try:
-        if queue.device is None:
-            device, _ = prepare(spec, wanted)
-            queue.decide(device_key(str(device)) or "cpu")
-        queue.wait(told, stop.check)
+    device = wanted
+    if device_key(wanted) is None:
+        device = str(prepare(spec, wanted)[0])
+        recorder.set_status(device=device)  # later ones for another device need not wait any more
+    with take_turns(device, folder.name, told, check=stop.check, run=folder):
         stop.check()
         yield prepare(spec, wanted)
-    finally:
-        queue.leave()
 
 
 def prepare(spec: RunSpec, wanted: str) -> tuple[Any, str]:

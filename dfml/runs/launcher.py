@@ -12,7 +12,6 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.paths import STUDIO, runs_root, write_json
 from dfml.core.system import KILL, SYSTEM, TERM
 from dfml.runs import liveness, processes
-from dfml.runs.device_queue import device_key, leave_ticket
 from dfml.runs.driver import holding, queue_run
 from dfml.runs.folder import CHECKPOINTS, IMAGES, LOCK, MODEL, RECOVERED, RESULT, START, RunFolder
 from dfml.runs.lab.run_notes import NOTES
@@ -139,15 +138,9 @@ def _launch(folder: RunFolder, *, resume: bool) -> None:
         write_raw(folder.path, {**(read_raw(folder.path) or {}), "state": "failed", "error": reason})
         raise RunFailed(reason) from None
     token = liveness.adopt(child)
-    # Both are for the moment before the worker speaks for itself.
+    # For the moment before the worker speaks for itself.
     with suppress(RunFailed, OSError):
         write_json(folder.path / LAUNCH, {"pid": child.pid, "process": token, "host": liveness.HOST, "queued": queued})
-    spec = folder.spec
-    if (read_raw(folder.path) or {}).get("pid") is not None or (spec.kind == "train" and spec.cluster):
-        return
-    with suppress(BadInput, RunFailed, OSError):
-        key = device_key("cpu" if spec.kind == "pretrain" else spec.device)
-        leave_ticket(folder.name, pid=child.pid, token=token, queued=queued, device=key)
 
 
 def _signal(folder: RunFolder, number: int) -> bool:

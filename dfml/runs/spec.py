@@ -95,9 +95,14 @@ class RunSpec(Config):
     @property
     def title(self) -> str:
         """What people call the run: its label, or its method and zoo, with the teacher where it is of one."""
-        whom = Path(self.zoo).name if self.zoo else ""
+        method, whom = self.method, Path(self.zoo).name if self.zoo else ""
+        if self.kind == "train":
+            with suppress(BadInput):  # of a version that had other methods
+                from dfml.methods import METHODS
+
+                method = METHODS.get(method).called(self.config)
         whom = f"teacher {self.teachers[0]} of {whom}" if whom and len(self.teachers) == 1 else whom
-        return printable(self.label or " on ".join(part for part in (self.method, whom) if part), 160)
+        return printable(self.label or " on ".join(part for part in (method, whom) if part), 160)
 
 
 @dataclass

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from dfml.core.errors import BadInput
+from dfml.core.model_config import CONFIG
 
 if TYPE_CHECKING:
     import numpy as np
 
 GroupBy = Literal["dissimilar", "similar", "random"]
-EMBEDDED = "embedded"
-"""Name of the probe that comes with the program."""
+PROCEDURAL, EMBEDDED, RESNET34 = "procedural", "embedded", "resnet34"
+"""Names of probes: two that come with the program, of generated pictures and of real ones; and the published one."""
+
+
+def need_probe(which: str) -> None:
+    """Refuse a probe that is not there, before anything is recovered for it; ``open_probe`` looks at what it is."""
+    path = Path(which)
+    there = (path.is_file() and path.suffix == ".safetensors") or (path.is_dir() and (path / CONFIG).is_file())
+    if which in (PROCEDURAL, EMBEDDED) or there:
+        return
+    offer = (
+        f"set probe to the .safetensors file of torchvision's ResNet-34, to a model folder with {CONFIG}, or to "
+        f"{PROCEDURAL}, which comes with the program."
+    )
+    if which == RESNET34:
+        raise BadInput(f"the published probe is ResNet-34 with ImageNet weights, which do not come along: {offer}")
+    raise BadInput(f"no probe at {which!r}: {offer}")
 
 
 def group_teachers(similarity: np.ndarray, groups: int, *, by: GroupBy = "dissimilar", seed: int = 0) -> list[int]:

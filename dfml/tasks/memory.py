@@ -117,6 +117,15 @@ class TaskMemory:
         kept = {key: [visit for visit in ring if visit.teacher not in teachers] for key, ring in self.rings.items()}
         self.rings = {key: deque(visits, maxlen=self.capacity) for key, visits in kept.items() if visits}
 
+    def drop(self, key: str) -> None:
+        """Drop all images of a class."""
+        self.rings.pop(key, None)
+
+    def of_others(self, key: str, teacher: str) -> torch.Tensor | None:
+        """All images of a class [N, C, H, W] but those of this teacher; None where there are none."""
+        found = [visit.images for visit in self.rings.get(key, ()) if visit.teacher != teacher]
+        return torch.cat(found).float().to(self.device) if found else None
+
     def classes(self, least: int = 1) -> list[str]:
         """Keys of the classes with at least ``least`` images, in the order in which they came."""
         return [key for key, ring in self.rings.items() if sum(len(v.images) for v in ring) >= least]

@@ -3,7 +3,7 @@
 TGR's measure (Wei et al., ICML 2024), after Task2Vec (Achille et al., ICCV 2019): a teacher is embedded as the
 diagonal empirical Fisher information of a probe on its recovered images, and two embeddings are compared parameter
 tensor by parameter tensor, so that no layer outweighs another. A task of a stream is embedded by one batch gradient,
-squared and averaged over each filter. The probe is side information: it was trained on real images.
+squared and averaged over each filter. A probe that was trained on real images is side information.
 """
 
 import hashlib
@@ -21,12 +21,11 @@ from safetensors.torch import load_file
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Event, Progress, until_done
-from dfml.core.model_config import CONFIG
 from dfml.inversion.recipe import kept_path, read_kept, write_kept
 from dfml.nets.build import build_network
 from dfml.tasks.cache import Recoveries
-from dfml.tasks.grouping import EMBEDDED
-from dfml.zoo.teacher import WEIGHTS, Teacher, TeacherCard, load_teacher
+from dfml.tasks.grouping import EMBEDDED, PROCEDURAL, need_probe
+from dfml.zoo.teacher import Teacher, TeacherCard, load_teacher, procedural_probe
 from dfml.zoo.teacher import probe as embedded_probe
 
 FLOOR = 1e-6
@@ -36,6 +35,8 @@ NEWEST = 32
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 EMBEDDED_NAME = "embedded probe (a classifier of CIFAR-FS's 64 training classes, trained on their real pictures)"
 """Among them are all classes that the embedded zoos of CIFAR-FS know."""
+PROCEDURAL_NAME = "procedural probe (a classifier of 64 classes of generated pictures)"
+"""No side information: it saw no real picture."""
 
 Fisher = dict[str, torch.Tensor]
 """Flat numbers by the name of the probe's parameter tensor."""
@@ -45,29 +46,27 @@ def open_probe(which: str, shape: tuple[int, int, int]) -> tuple[Teacher, str]:
     """Open a probe; return it, and what to call it among the side information.
 
     Args:
-        which: ``embedded``; a model folder in timm's layout; or a ``.safetensors`` file with the weights of
-            torchvision's ResNet-34, which TGR uses. Nothing is downloaded, nothing is unpickled.
+        which: ``procedural`` or ``embedded``; a model folder in timm's layout; or a ``.safetensors`` file with the
+            weights of torchvision's ResNet-34, which TGR uses. Nothing is downloaded, nothing is unpickled.
         shape: Channels, height and width of the zoo's images. A network that pools its last maps is shown
             them at this size, as the authors do; others (Conv4) at the size of their card.
 
     Raises:
         BadInput: There is nothing there, or it cannot be used.
     """
+    if which == PROCEDURAL:
+        return procedural_probe(), PROCEDURAL_NAME
     if which == EMBEDDED:
         return embedded_probe(), EMBEDDED_NAME
+    need_probe(which)
     path = Path(which)
-    if path.is_dir() and (path / CONFIG).is_file():
+    if path.is_dir():
         found = load_teacher(path)
         if not found.card.architecture.startswith(("fewshot_conv4", "vit")):
             card = found.card.model_copy(update={"input_size": (found.card.input_size[0], *shape[1:])})
             found = Teacher(card, found.net, found.build)
         return found, f"probe {found.card.architecture} from {path.name}"
-    if path.is_file() and path.suffix == ".safetensors":
-        return _resnet34(path, shape), f"probe resnet34 from {path.name}"
-    raise BadInput(
-        f"no probe at {which!r}: write embedded, or give a model folder with {CONFIG} and {WEIGHTS}, or the "
-        ".safetensors file of torchvision's ResNet-34."
-    )
+    return _resnet34(path, shape), f"probe resnet34 from {path.name}"
 
 
 def _resnet34(path: Path, shape: tuple[int, int, int]) -> Teacher:

@@ -13,6 +13,7 @@ from torch import nn
 from dfml.core.config import Config
 from dfml.core.events import TASK, Checkpoint, Embedding, Event, Images, Note, Progress, SafePoint, Scalars
 from dfml.data.episodes import PseudoTask
+from dfml.inversion.dynamic_set import DynamicSet
 from dfml.meta.fusion import alike_only, load_average
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterStep, Task
@@ -36,6 +37,8 @@ SHOWN = 40
 EMBED_EVERY = 10
 REPORTED = "reported accuracies"
 """What a training that starts from the best reported teacher names as side information."""
+SHARED_NAMES = "names of classes that teachers share"
+"""What a training names as side information in which classes of several teachers are one by their name."""
 
 
 Shown = tuple[torch.Tensor, list[int], list[str]]
@@ -119,6 +122,8 @@ class TrainingRecord(StepRecord):
         self.meter = DiversityMeter(probe())
         own = {"validation": self.validation, "meter": self.meter}
         super().__init__(config.iterations, training.generator, {**parts, **own})
+        merging = any(isinstance(part, TaskMemory | DynamicSet) for part in parts.values())
+        self.by_name = (merging or getattr(config, "consensus", 0) > 0) and share_names(training.zoo)
         # The probe's loss needs an output for each label.
         self.embeds = config.way <= self.meter.probe.way
         self.class_keys = training.zoo.class_keys()
@@ -180,17 +185,29 @@ class TrainingRecord(StepRecord):
         """The key of each image's class."""
         return [self.class_keys[task.teacher_id][label] for label in task.labels.tolist()]
 
+    def shown(self, task: PseudoTask) -> Shown:
+        """Up to eight images of each class, to look at."""
+        rows = [i for label in task.labels.unique().tolist() for i in (task.labels == label).nonzero()[:8, 0].tolist()]
+        keys = self.keys_of(task)
+        return task.images[rows], task.labels[rows].tolist(), [keys[row] for row in rows]
+
     def finish(self, side_information: list[str]) -> MetaModel:
         """Choose the weights and complete the card."""
         self.validation.choose(self.model)
         self.model.details.update(self.validation.over_the_run())
         inherited = self.model.details.get("start", {}).get("side_information", [])
-        told = [*inherited, *side_information, *self.validation.side_information]
+        told = [*inherited, *side_information, *[SHARED_NAMES] * self.by_name, *self.validation.side_information]
         self.model.details["side_information"] = list(dict.fromkeys(told))
         self.model.details["diversity_probe"] = "embedded probe, for the shown number tasks/diversity alone"
         if self.validation.why_not:
             self.model.details["not_validated"] = self.validation.why_not
         return self.model
+
+
+def share_names(zoo: Zoo) -> bool:
+    """Whether two teachers have a class that the zoo takes for one; see ``Zoo.class_key``."""
+    keys = [set(keys) for keys in zoo.class_keys().values()]
+    return sum(map(len, keys)) > len(set().union(*keys))
 
 
 def side_information_of(model: MetaModel) -> list[str]:
@@ -234,10 +251,11 @@ class Training:
             if not all(alike):
                 text = f"starts from the mean of {sum(alike)} teachers: the others are no {config.architecture} like it"
                 yield Note(0, text, kind="teacher")
-        if init == "best-teacher":
-            from dfml.training.ours.trust import start_from_best
+        if init in ("best-teacher", "any-teacher"):
+            from dfml.training.ours.trust import start_from_any, start_from_best
 
-            yield from start_from_best(self.zoo, model)
+            start_from = start_from_best(self.zoo, model)
+            yield from start_from if init == "best-teacher" else start_from_any(self.zoo, model, self.seed())
         return model.to(self.device)
 
     def using(self, config: Config) -> Training:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dfml.core.errors import BadInput
-from dfml.core.events import Event, Note
+from dfml.core.events import Event, Note, Progress
 from dfml.core.model_config import read_config, tensor_shapes
 from dfml.training.options import AdaptConfig
 from dfml.training.refusals import need_two, need_weights
@@ -15,6 +15,8 @@ from dfml.zoo.listing import WEIGHTS, TeacherCard
 from dfml.zoo.zoo import Narrowing, Zoo
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from dfml.meta.model import MetaModel
     from dfml.zoo.teacher import Teacher
 
@@ -108,6 +110,32 @@ def read_average(zoo: Zoo, model: MetaModel, *, head: bool) -> Generator[Event, 
     yield from said_of_inputs(cards)
     load_mean(model, mean.close(), head=head)
     return taking_part
+
+
+def in_one_order(
+    teachers: list[Teacher], reference: int, model: MetaModel, method: str
+) -> Generator[Event, None, list[nn.Module]]:
+    """Copies of the teachers' networks, each with its units in the order of the one at position ``reference``.
+
+    Raises:
+        BadInput: A teacher of another architecture or width than the meta-model's.
+    """
+    from dfml.meta.alignment import align_network, network_layers
+    from dfml.meta.fusion import fits
+
+    for teacher in teachers:
+        if not fits(teacher.net, model.net):
+            raise BadInput(
+                f"{method} needs teachers of the meta-model's architecture: teacher {teacher.card.id} differs from "
+                f"{model.architecture} with {model.model_args}."
+            )
+    aligned = []
+    if not network_layers(model.net):
+        yield Note(0, f"the units of {model.architecture} stay in place: nothing is known of who reads them", "teacher")
+    for position, teacher in enumerate(teachers):
+        yield Progress(position, len(teachers), f"aligning teacher {teacher.card.id}")
+        aligned.append(align_network(teacher.net, teachers[reference].net))
+    return aligned
 
 
 def network_args(zoo: Zoo, architecture: str, like: TeacherCard | None = None) -> dict[str, Any]:

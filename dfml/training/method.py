@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dfml.cluster.fan_out import Jobs
 from dfml.core.config import Config
@@ -14,6 +14,7 @@ from dfml.core.events import Done, Event
 from dfml.core.registry import Registered, Registry
 from dfml.core.remedies import PROGRAM
 from dfml.training.first_weights import check_fits
+from dfml.training.options import mostly_panel
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,7 @@ class Method(Registered):
         one_architecture: Whether all teachers must be networks of one architecture.
         asks_teachers: False only for what looks at no teacher.
         inverter: Name of the inverter that recovers its images; empty where there is none.
+        variants: Further forms that its paper has, each a row of its own beside the method's: the changes that make it.
     """
 
     title: ClassVar[str]
@@ -52,6 +54,17 @@ class Method(Registered):
     one_architecture: ClassVar[bool] = False
     asks_teachers: ClassVar[bool] = True
     inverter: ClassVar[str] = ""
+    variants: ClassVar[dict[str, list[str]]] = {}
+
+    @classmethod
+    def mostly(cls, options: Mapping[str, Any]) -> str:
+        """What most of the learning of a config is, by its values, where that is not the method's own; else empty."""
+        return mostly_panel(options)
+
+    @classmethod
+    def called(cls, options: Mapping[str, Any]) -> str:
+        """The name that tables give to a run of a config: with what it mostly is, see ``mostly``."""
+        return f"{cls.name} ({other})" if (other := cls.mostly(options)) else cls.name
 
     @classmethod
     def check_data(cls, data: str | None) -> None:

@@ -1,11 +1,12 @@
 """The options that methods share; each class stands for one part that a method may have."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from dfml.core.config import Config, unset
-from dfml.tasks.grouping import EMBEDDED, GroupBy
+from dfml.tasks.grouping import PROCEDURAL, GroupBy
 
 KEPT_SEED = 0
 """Of what is kept for all runs."""
@@ -91,6 +92,14 @@ class RecoveringConfig(MetaTrainingConfig, ClassesConfig):
     recovered: Literal["kept", "fresh"] = Field(
         "fresh", description="Recover anew in each run, or take what `zoo prepare` (or an earlier run) has kept."
     )
+    recovery_seed: int = Field(
+        KEPT_SEED,
+        ge=0,
+        le=1_000_000_000,
+        exclude_if=lambda seed: seed == KEPT_SEED,
+        description="Seed of what is kept: runs with the same one share it, so that intervals over their own seeds "
+        "leave out what recovering varies.",
+    )
     visits: int = Field(
         1_000_000, ge=1, le=1_000_000, description="Different recoveries of a teacher; later visits repeat them."
     )
@@ -118,9 +127,10 @@ class GroupingConfig(RecoveringConfig):
     groups: int = Field(5, ge=1, le=1000, description="Groups of teachers; at most half as many as teachers.")
     group_by: GroupBy = Field("dissimilar", description="Which teachers share a group; dissimilar as published.")
     probe: str = Field(
-        EMBEDDED,
-        description="Network that embeds teachers: embedded, a model folder, or a .safetensors file of torchvision's "
-        "ResNet-34 (published).",
+        PROCEDURAL,
+        description="Network that embeds teachers: procedural, trained on generated pictures; a model folder or a "
+        ".safetensors file of torchvision's ResNet-34 (published); or embedded, trained on real pictures of the very "
+        "classes that the zoos of CIFAR-FS know, which is side information.",
     )
     embed_visits: int = Field(1, ge=1, le=1000, description="Recoveries of a teacher that its embedding is taken from.")
     embed_batch: int = Field(5, ge=1, le=1000, description="Images in a batch of the embedding.")
@@ -132,11 +142,12 @@ class TeacherPolicyConfig(Config):
 
     renamed: ClassVar[dict[str, str]] = {"reliability": "teacher_policy", "reliability_lr": "policy_lr"}
 
-    teacher_policy: Literal["none", "policy-gradient", "episodes"] = Field(
+    teacher_policy: Literal["none", "policy-gradient", "episodes", "reject"] = Field(
         "none",
-        description="Sample teachers uniformly, by weights that a policy gradient learns on validation, or (ours) by "
+        description="Sample teachers uniformly; by weights that a policy gradient learns on validation; (ours) by "
         "weights set once, before training, by what each teacher's features are worth on 12 labelled validation "
-        "episodes (side information).",
+        "episodes (side information); or uniformly, refusing classes of which a teacher does not know the memory's "
+        "images of others (published comparison).",
     )
     reward: Literal["features", "accuracy"] = Field(
         "features",
@@ -167,13 +178,24 @@ class TeacherPolicyConfig(Config):
     )
 
 
+class ReplayConfig(Config):
+    """Options of replaying tasks from the memory."""
+
+    replay_loss: Literal["mean", "sum"] = Field(
+        "mean",
+        exclude_if=lambda value: value == "mean",
+        description="Of the tasks of a replay step; their sum, as published, weighs replay more beside the other step "
+        "that the same Adam takes.",
+    )
+
+
 class InitConfig(Config):
     """Options of the first weights."""
 
-    init: Literal["random", "best-teacher"] = Field(
+    init: Literal["random", "any-teacher", "best-teacher"] = Field(
         "random",
-        description="First weights: fresh, or (ours) those of the teacher with the best reported accuracy among "
-        "those of the meta-model's architecture; trusts the reports.",
+        description="First weights: fresh, or (ours) those of a teacher of the meta-model's architecture: any-teacher, "
+        "whom the seed draws; best-teacher, with the best reported accuracy, which trusts the reports.",
     )
 
 
@@ -204,6 +226,15 @@ class PanelConfig(Config):
         0.5, ge=0, le=1, description="With outputs: share of the memory updates that learn from the panel."
     )
     panel_lr: float = Field(2e-3, gt=0, le=1, description="With outputs: Adam's learning rate in these updates.")
+
+
+def mostly_panel(options: Mapping[str, Any]) -> str:
+    """Tell by a config's values that most memory updates are the panel's own; empty where they are not."""
+    share, wanted = options.get("panel_share"), {"panel_student": "outputs", "learner": "protonet"}
+    works = options.get("panel") and all(options.get(name) == value for name, value in wanted.items())
+    if not works or not isinstance(share, int | float) or share <= 0.5:
+        return ""
+    return f"{100 * share:.0f} % panel distillation"
 
 
 KEPT: dict[str, Any] = {"recovered": "kept", "visits": 1, "inversion_steps": 60, "inversion_lr": 1e-2}

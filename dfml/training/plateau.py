@@ -1,6 +1,6 @@
 """Plateaus, the arrow of the curriculum that runs back from accuracy to inversion; and replay until one is reached."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import torch
@@ -18,10 +18,19 @@ class PlateauDetector:
     last value, so firing would grow rarer if the maximum were kept. It fires after ``patience`` (at least 1) updates
     without one, but never within the first ``warm_up`` updates. ``force_at_warm_up`` makes it fire at the last of these
     (without a warm-up at the first update), whatever the measure does. ``armed`` is the caller's: an action is due.
+    ``instead``, where given, is asked after the warm-up in the plateau's stead, for comparisons.
     """
 
-    def __init__(self, patience: int, *, warm_up: int = 0, force_at_warm_up: bool = False) -> None:
+    def __init__(
+        self,
+        patience: int,
+        *,
+        warm_up: int = 0,
+        force_at_warm_up: bool = False,
+        instead: Callable[[], bool] | None = None,
+    ) -> None:
         self.patience, self.warm_up, self.force_at_warm_up = patience, warm_up, force_at_warm_up
+        self.instead = instead
         self.updates = self.since_best = 0
         self.best = float("-inf")
         self.fired_at: list[int] = []
@@ -35,7 +44,8 @@ class PlateauDetector:
         else:
             self.since_best += 1
         forced = self.force_at_warm_up and self.updates == max(1, self.warm_up)
-        fires = forced or (self.updates > self.warm_up and self.since_best >= self.patience)
+        due = self.instead() if self.instead and self.updates > self.warm_up else self.since_best >= self.patience
+        fires = forced or (self.updates > self.warm_up and due)
         if fires:
             self.fired_at.append(self.updates)
             self.best, self.since_best = float("-inf"), 0
@@ -72,13 +82,18 @@ def replay(
         if plateau.update(steps[-1].accuracy):
             break
     if steps:
-        yield Scalars(step, {"replay/steps": float(len(steps))})
+        lengths = [s.length for s in steps if s.length is not None]
+        told = {"grad/replay": sum(lengths) / len(lengths)} if lengths else {}
+        yield Scalars(step, {"replay/steps": float(len(steps)), **told})
     return steps, task
 
 
-def round_outcome(steps: Sequence[OuterStep], before: OuterStep) -> OuterStep:
-    """A round in one outer step: means over its replay, or where there was none the new tasks; their alignment."""
+def round_outcome(steps: Sequence[OuterStep], before: OuterStep | None) -> OuterStep | None:
+    """A round in one outer step: means over its replay, or where there was none the new tasks; their alignment.
+
+    None where there was neither.
+    """
     if not steps:
-        return OuterStep(before.loss, before.accuracy, before.alignment)
-    count = len(steps)
-    return OuterStep(sum(s.loss for s in steps) / count, sum(s.accuracy for s in steps) / count, before.alignment)
+        return before and OuterStep(before.loss, before.accuracy, before.alignment)
+    count, alignment = len(steps), before and before.alignment
+    return OuterStep(sum(s.loss for s in steps) / count, sum(s.accuracy for s in steps) / count, alignment)

@@ -13,8 +13,9 @@ from dfml.inversion import INVERTERS
 from dfml.inversion.recipe import Recipe
 from dfml.tasks.cache import Recoveries, Visit
 from dfml.tasks.grouping import group_teachers, planar_map, within_and_between
-from dfml.tasks.similarity import Similarity, measure_similarity, open_probe
-from dfml.training.options import KEPT_SEED, GroupingConfig, RecoveringConfig
+from dfml.tasks.similarity import PROCEDURAL_NAME, Similarity, measure_similarity, open_probe
+from dfml.training.options import GroupingConfig, RecoveringConfig
+from dfml.training.refusals import need_groups
 from dfml.training.taking_part import TakingPart
 from dfml.zoo.oracles.asking import AskingConfig
 from dfml.zoo.oracles.base import Oracle
@@ -37,7 +38,7 @@ def recoveries_of(
 ) -> Recoveries:
     """The recoveries that a config asks for, by the inverter ``generator`` or ``conditional-generator``.
 
-    The ``seed`` is that of the run, for fresh recoveries; kept ones have a seed of their own, alike for all runs.
+    The ``seed`` is that of the run, for fresh recoveries; kept ones have a seed of their own, ``recovery_seed``.
 
     Raises:
         BadInput: A consensus is wanted of fresh recoveries, or of teachers that give no gradients.
@@ -50,7 +51,7 @@ def recoveries_of(
     if "noise_lr" in cls.Config.model_fields:
         changes["noise_lr"] = config.inversion_lr
     kept = config.recovered == "kept"
-    seed = KEPT_SEED if kept or seed is None else seed
+    seed = config.recovery_seed if kept or seed is None else seed
     work, asks = cls(cls.Config().override(changes)), asking or AskingConfig()
     recipe = Recipe(zoo, work, config.recovered_per_class, seed, device, asks)
     plain = Recoveries(recipe, keep=kept)
@@ -106,6 +107,7 @@ class Groups:
 
     ``numbers`` are the teachers' groups, ``visited`` the visits by a teacher's id, but for those of its embedding.
     ``probe`` is what embedded the teachers, if anything did; ``kept_seconds`` what that once took, where it was kept.
+    ``homogeneity`` is the mean similarity within the groups; None where teachers were not compared.
     """
 
     def __init__(self, config: GroupingConfig) -> None:
@@ -113,6 +115,7 @@ class Groups:
         self.numbers: list[int] = []
         self.visited: dict[str, int] = {}
         self.probe, self.kept_seconds = "", 0.0
+        self.homogeneity: float | None = None
 
     def make(self, recoveries: Recoveries, ids: Sequence[str], *, seed: int) -> Iterator[Event]:
         """Group the teachers, telling what came out; ``seed`` is that of random groups."""
@@ -125,8 +128,14 @@ class Groups:
         self.kept_seconds = found.seconds if found.kept else 0.0
         made = zoo_map(found, cfg, self.probe)
         self.numbers = list(made.groups)
+        self.homogeneity = within_and_between(made.similarity, self.numbers)[0]
         yield Note(1, described(self.numbers, cfg), kind="groups")
         yield made
+
+    @property
+    def side_information(self) -> list[str]:
+        """What chose the groups, where it saw real images."""
+        return [self.probe] if self.probe not in ("", PROCEDURAL_NAME) else []
 
     def visit(self, teacher: str) -> int:
         """The number of a teacher's next visit; those of its embedding came before."""
@@ -138,6 +147,8 @@ class Groups:
         """For the model's card."""
         return {
             "groups": dict(zip(ids, self.numbers, strict=True)),
+            "probe": self.probe,
+            "homogeneity": self.homogeneity,
             "recoveries": sum(self.visited.values()),
             "queries": cost["queries"],
             "passes": cost["passes"],
@@ -147,7 +158,7 @@ class Groups:
     def state(self) -> dict[str, Any]:
         """For checkpoints."""
         visited = [[teacher, count] for teacher, count in self.visited.items()]
-        kept = {"probe": self.probe, "kept_seconds": self.kept_seconds}
+        kept = {"probe": self.probe, "kept_seconds": self.kept_seconds, "homogeneity": self.homogeneity}
         return {"numbers": list(self.numbers), "visited": visited, **kept}
 
     def load(self, flat: dict[str, Any]) -> None:
@@ -155,6 +166,7 @@ class Groups:
         self.numbers = [int(n) for n in flat["numbers"]]
         self.visited = {teacher: int(count) for teacher, count in flat["visited"]}
         self.probe, self.kept_seconds = str(flat["probe"]), float(flat["kept_seconds"])
+        self.homogeneity = flat.get("homogeneity")  # older checkpoints have none
 
 
 def compare_teachers(
@@ -165,8 +177,7 @@ def compare_teachers(
     Raises:
         BadInput: The probe cannot be used, or an embedding wants more visits than a teacher has.
     """
-    if config.embed_visits > config.visits:
-        raise BadInput(f"embed_visits {config.embed_visits} is more than the {config.visits} visits of a teacher.")
+    need_groups(config)
     probe, name = open_probe(config.probe, recoveries.zoo.picture_shape)
     how = {"visits": config.embed_visits, "batch": config.embed_batch, "per_filter": config.embed_filters}
     found = yield from measure_similarity(recoveries, ids, probe, **how, step=step, total=total)

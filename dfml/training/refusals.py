@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dfml.core.errors import BadInput
-from dfml.training.options import AdaptConfig, MetaTrainingConfig, RecoveringConfig
+from dfml.tasks.grouping import need_probe
+from dfml.training.options import AdaptConfig, GroupingConfig, MetaTrainingConfig, RecoveringConfig
 from dfml.training.used_classes import as_used
 from dfml.zoo.listing import TeacherCard
 from dfml.zoo.oracles.asking import AskingConfig
@@ -55,6 +56,15 @@ def need_consensus(zoo: Zoo, config: RecoveringConfig, *, asking: bool = False) 
             raise BadInput(f"consensus takes gradients through all teachers, and {who}: set consensus=0.")
 
 
+def need_groups(config: GroupingConfig) -> None:
+    """Refuse groups by a probe that is not there, or by more recoveries of a teacher than there are."""
+    if config.group_by == "random":
+        return
+    if config.embed_visits > config.visits:
+        raise BadInput(f"embed_visits {config.embed_visits} is more than the {config.visits} visits of a teacher.")
+    need_probe(config.probe)
+
+
 def need_images(config: RecoveringConfig) -> None:
     """Refuse recoveries with fewer images of a class than a task takes."""
     if config.recovered_per_class < config.shot + config.query:
@@ -62,6 +72,12 @@ def need_images(config: RecoveringConfig) -> None:
             f"a task takes {config.shot} + {config.query} images per class, a recovery has "
             f"{config.recovered_per_class}: raise recovered_per_class, or lower query."
         )
+
+
+def need_queries(config: RecoveringConfig) -> None:
+    """Refuse recoveries that leave nothing beside the support images."""
+    if config.recovered_per_class <= config.shot:
+        raise BadInput(f"recovered_per_class must exceed the {config.shot} support images of a class (shot).")
 
 
 def need_weights(zoo: Zoo) -> list[TeacherCard]:

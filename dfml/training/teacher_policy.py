@@ -15,6 +15,8 @@ PUBLISHED_BASELINE = 40.0
 """Per cent: what the authors compare the first reward with, for want of a mean."""
 SMALLEST_SPREAD = 1e-6
 """Rewards whose standard deviation is below this are equal."""
+WEIGHING = ("policy-gradient", "episodes")
+"""Policies that need validation images."""
 WINDOW = 4
 """Steps over which a published reward is the mean, and after which it is given again."""
 
@@ -133,7 +135,7 @@ class TeacherPolicy:
         self.sampler = TeacherSampler(teachers, config)
         self.counts, self.drawn, self.since = [0] * len(teachers), [], []
         wanted = "episodes" if config.teacher_policy == "episodes" else config.reward
-        self.reward = wanted if config.teacher_policy != "none" and watch.episodes else None
+        self.reward = wanted if config.teacher_policy in WEIGHING and watch.episodes else None
         if self.reward in ("features", "episodes"):
             from dfml.training.ours.trust import FeatureRewards
 
@@ -144,7 +146,7 @@ class TeacherPolicy:
         if self.watch.why_not:
             text = f"the stop rule follows pseudo tasks, no weights are learned: {self.watch.why_not}"
             yield Note(0, text, "validation")
-        elif self.config.teacher_policy != "none" and not self.reward:
+        elif self.config.teacher_policy in WEIGHING and not self.reward:
             yield Note(0, "no weights are learned: watch=training sees no validation images", "validation")
 
     def begin(self, state: object) -> Iterator[Event]:

@@ -6,7 +6,6 @@ from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
 from dfml.core.names import same
 from dfml.core.seeds import derive_seed
-from dfml.training.options import KEPT_SEED
 from dfml.zoo.listing import TeacherCard
 from dfml.zoo.zoo import Narrowing, Zoo
 
@@ -35,7 +34,7 @@ def as_used(zoo: Zoo, config: Config, seed: int) -> Zoo:
     if (most is not None and most < LEAST) or (listed is not None and len(set(listed)) < LEAST):
         asked = getattr(config, "classes_per_teacher", None)
         raise BadInput(f"classes_per_teacher takes a number from {LEAST}, or several classes; received {asked!r}.")
-    seed = KEPT_SEED if getattr(config, "recovered", "") == "kept" else seed
+    seed = getattr(config, "recovery_seed", seed) if getattr(config, "recovered", "") == "kept" else seed
     slots, left_out = {}, {}
     for card in zoo.cards:
         if getattr(config, "white_box", False) and card.access == "queries":

@@ -17,6 +17,7 @@ from dfml.meta.adaptation import adapted_task
 from dfml.meta.evaluation import Evaluation, evaluation_steps, query_accuracy
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterStep
+from dfml.tasks.memory import TaskMemory
 from dfml.training.options import VALIDATION_QUERY, VALIDATION_SHOT, WatchedConfig
 from dfml.zoo.zoo import Zoo
 
@@ -111,6 +112,22 @@ class Validation:
         self.best = float(flat.get("best", -1.0))  # a method that did not validate left none
         self.last = float(flat.get("last", self.best))
         self.kept = {k[5:]: v.clone() for k, v in flat.items() if k.startswith("kept/")} or None
+
+
+def pseudo_task_accuracy(model: MetaModel, memory: TaskMemory, config: WatchedConfig) -> float | None:
+    """Accuracy in [0, 1] on tasks of the memory, adapted as at test; None where it can give no task.
+
+    Beside the accuracy on new classes it tells how far a model over-fits what was recovered. There are as many tasks,
+    with as many queries, as in a validation; the draw is fixed.
+    """
+    size = config.way, getattr(config, "shot", VALIDATION_SHOT), VALIDATION_QUERY
+    if not memory.can_sample(*size):
+        return None
+    generator, hits = torch.Generator().manual_seed(VALIDATION_SEED), []
+    for _ in range(config.validation_episodes):
+        episode = model.prepared(Episode(*memory.sample(*size, generator=generator).task))
+        hits.append(query_accuracy(adapted_task(model, episode, None, answers=True), episode))
+    return sum(hits) / len(hits)
 
 
 class Watch:

@@ -120,8 +120,17 @@ def load_teacher(folder: Path) -> Teacher:
 
 @lru_cache(maxsize=1)
 def probe() -> Teacher:
-    """The embedded probe for task embeddings: side information, as it was trained on real classes; results say so."""
+    """The embedded network that measures: a classifier of real images of the classes of CIFAR-FS's zoos.
+
+    Where a method learns by it, that is side information, and results say so.
+    """
     return load_teacher(ASSETS / "probe")
+
+
+@lru_cache(maxsize=1)
+def procedural_probe() -> Teacher:
+    """The embedded probe that compares teachers: a classifier of generated pictures, see ``dfml.data.textures``."""
+    return load_teacher(ASSETS / "procedural-probe")
 
 
 def save_network(

@@ -20,7 +20,8 @@ def bench(tiny_zoo_folder, patterns, tmp_path):
         lines = [] if lines is None else lines
         options = {
             "zoo": str(tiny_zoo_folder), "data": str(patterns), "methods": ["random", "average"], "shots": (1, 2),
-            "episodes": 3, "device": "cpu", "changes": SMALL, "out": tmp_path / "results", "work": tmp_path / "work",
+            "choice_episodes": 0, "episodes": 3, "device": "cpu",
+            "changes": SMALL, "out": tmp_path / "results", "work": tmp_path / "work",
             "command": "python -m dfml bench accuracy",
         }  # fmt: skip
         return bench_accuracy(AccuracyConfig(**{**options, **changes}), progress=progress or lines.append)
@@ -96,7 +97,7 @@ def test_a_method_that_does_not_work_with_the_zoo_has_a_row_that_says_so(bench, 
     assert lines[-1] == "[2/2 done] average, seed 0: cannot: its nets differ"
 
 
-def test_by_default_all_methods_are_compared_between_floor_and_ceiling(bench, played):
+def test_by_default_all_methods_are_compared_between_floor_and_reference(bench, played):
     from dfml.methods import METHODS
 
     bench(methods=None, changes=["width=8"])
@@ -251,7 +252,7 @@ def test_failed_rows_fail_two_jobs_run_at_once_and_nothing_finished_is_redone(be
     """The whole way, in real processes: average cannot take teachers of another width."""
     narrow = ["width=4", "test_steps=2"]
     first = bench(jobs=2, changes=narrow)
-    assert len(first["rows"]) == 2 * 4 and {r["method"] for r in first["rows"]} == {"random"}
+    assert len(first["rows"]) == 2 * 6 and {r["method"] for r in first["rows"]} == {"random"}
     assert all(0 <= r["accuracy"] <= 1 and r["ci95"] >= 0 and r["episodes"] == 3 for r in first["rows"])
     assert all(r["adapt_steps"] == 2 and r["inner_lr"] == 0.01 and r["jobs"] == 2 for r in first["rows"])
     assert all(r["peak_memory_mib"] >= r["bare_memory_mib"] > 100 for r in first["rows"])
@@ -294,5 +295,5 @@ def test_an_interrupted_run_stops_and_goes_on(bench, tmp_path, monkeypatch):
     before = run.status()
     assert before.state == "stopped" and before.step < 80
     found = bench(methods=["purer"], changes=steps, jobs=2)
-    assert run.status().state == "finished" and len(found["rows"]) == 8
+    assert run.status().state == "finished" and len(found["rows"]) == 12
     assert found["rows"][0]["peak_memory_mib"] > 0

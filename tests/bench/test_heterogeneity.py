@@ -5,9 +5,17 @@ import numpy as np
 import pytest
 
 from dfml.bench import study
-from dfml.bench.heterogeneity import HeterogeneityConfig, bench_heterogeneity, chosen_teachers, small_zoo, summarised
+from dfml.bench.heterogeneity import (
+    HeterogeneityConfig,
+    bench_heterogeneity,
+    chosen_teachers,
+    over_fitted,
+    small_zoo,
+    summarised,
+)
 from dfml.bench.job import BenchJob, Ledger, digest_of
 from dfml.core.errors import BadInput
+from dfml.methods.tgr import Tgr
 from dfml.runs.folder import RunFolder
 from dfml.zoo import open_zoo
 from dfml.zoo.build.collect import merge_zoos
@@ -143,3 +151,15 @@ def test_the_difference_is_taken_pair_by_pair():
     assert entry["sets"]["similar"]["ci95"] > 0.5
     (alone,) = summarised(rows[:1], ["similar", "dissimilar"])
     assert "difference" not in alone
+
+
+def test_what_is_over_fitted_is_told_where_both_numbers_are_of_one_kind():
+    recipe = Tgr.preset("demo")
+    rows = [
+        {"shots": shots, "adapt": adapt, "accuracy": accuracy, "memory": 0.9}
+        for shots, adapt, accuracy in ((1, "centroid", 0.3), (5, "centroid", 0.5), (5, "steps", 0.2))
+    ]
+    assert over_fitted(rows, recipe)["gap"] == pytest.approx(0.4)
+    assert over_fitted(rows, recipe.override({"learner": "maml"}))["gap"] == pytest.approx(0.7)
+    assert over_fitted(rows[:1], recipe)["gap"] is None
+    assert over_fitted([{**row, "memory": None} for row in rows], recipe)["gap"] is None

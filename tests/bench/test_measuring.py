@@ -2,20 +2,27 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from dfml.bench import measuring
-from dfml.bench.job import BenchJob, Ledger, finished_rows, provenance_of
+from dfml.bench import evaluating, measuring
+from dfml.bench.job import FAIR, BenchJob, Ledger, finished_rows, provenance_of
 from dfml.bench.plan import refuse_another_run
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
 from dfml.core.paths import REPOSITORY
+from dfml.data.episodes import EpisodeSampler
+from dfml.meta import step_choice
+from dfml.meta.evaluation import evaluate
+from dfml.meta.model import MetaModel
 from dfml.methods import METHODS
 from dfml.runs.folder import CHECKPOINTS, RunFolder
 from dfml.runs.spec import RunSpec
@@ -71,6 +78,77 @@ def test_finished_rows_are_kept_for_this_protocol_and_this_model_only(order):
     card = Path(one.folder) / "model" / "dfml.json"
     card.write_text(json.dumps({**json.loads(card.read_text()), "run": "another"}))
     assert finished_rows(one) is None
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Two rates and two numbers of steps."""
+    found = {"rates": (0.01, 1.0), "steps": (1, 2)}
+    monkeypatch.setattr(step_choice, "candidates_of", partial(step_choice.candidates_of, **found))
+    return found
+
+
+def test_rate_and_steps_are_chosen_on_validation_classes_and_told(order, few, patterns):
+    rows = measure(order(choice_episodes=3))["rows"]
+    ways = [(r["adapt"], r["bn"]) for r in rows if r["shots"] == 2]
+    assert ways == list(product(("steps", "centroid", "linear", "chosen steps"), ("transductive", "inductive")))
+    for row in rows:
+        if row["adapt"] != "chosen steps":
+            assert "chosen" not in row and row["side_information"] == [] and row["adapt_steps"] == 1
+            continue
+        told = row["chosen"]
+        assert (told["episodes"], told["data"], told["seconds"] > 0) == (3, patterns.name, True)
+        assert [(t["inner_lr"], t["test_steps"]) for t in told["tried"]] == list(product(*few.values()))
+        assert told["accuracy"] == max(t["accuracy"] for t in told["tried"])
+        assert (row["inner_lr"], row["adapt_steps"]) == (told["inner_lr"], told["test_steps"])
+        assert f"validation pictures ({patterns.name})" in row["side_information"][0]
+
+
+def test_the_chosen_steps_are_those_of_other_classes_than_the_tests(order, few, monkeypatch):
+    seen = []
+    real = evaluating.load_split
+    monkeypatch.setattr(evaluating, "load_split", lambda *given, **how: seen.append(given[1]) or real(*given, **how))
+    asked = []
+    monkeypatch.setattr(
+        step_choice, "best_of", lambda tried: asked.append(list(tried)) or step_choice.Candidate(1.0, 2, 0.5, 0.1)
+    )
+    one = order(choice_episodes=3, shots=[1])
+    *_, fixed, chosen, _ = measure(one)["rows"]
+    assert seen.count("val") == len(asked) == 1 and (chosen["inner_lr"], chosen["adapt_steps"]) == (1.0, 2)
+    model = MetaModel.load(Path(one.folder) / "model").with_adaptation("maml", lr=1.0, steps=2)
+    images = real(one.data[0], "test", size=32, channels=3)
+    episodes = EpisodeSampler(images, way=5, shot=1, query=3, episodes=2, seed=0)
+    (alone,) = evaluate(model, episodes, bn=["transductive"], adapt=["steps"])
+    assert alone.row()["right"] == chosen["right"] and chosen["episode_list"] == fixed["episode_list"]
+
+
+def test_a_run_of_before_is_measured_anew_without_training_or_losing_its_numbers(order, few, monkeypatch):
+    before = measure(order())["rows"]
+    monkeypatch.setattr(measuring, "run_in_process", None)
+    monkeypatch.setattr(measuring, "train", lambda job, run, *_: run.result())
+    asked = []
+    real = measuring.measured_rows
+    monkeypatch.setattr(measuring, "measured_rows", lambda *given, part: asked.append(part) or real(*given, part=part))
+    one = order(choice_episodes=3)
+    assert finished_rows(one) is None and finished_rows(order()) == before
+    rows = measure(one)["rows"]
+    assert asked == [FAIR] * 2 and [r for r in rows if r["adapt"] in ("steps", "centroid")] == before
+    assert finished_rows(one) == rows and finished_rows(order(choice_episodes=4)) is None
+
+
+@pytest.mark.parametrize("why", ["tested on", "no split", "too few classes", "no episodes"])
+def test_without_validation_classes_of_their_own_no_steps_are_chosen(order, few, patterns, tmp_path, why):
+    changes = {"choice_episodes": 0 if why == "no episodes" else 3, "shots": [1]}
+    if why == "tested on":
+        changes["split"] = "val"
+    elif why != "no episodes":
+        folder = shutil.copytree(patterns, tmp_path / "other", ignore=shutil.ignore_patterns(".dfml-cache"))
+        for position, path in enumerate(sorted((folder / "val").iterdir())):
+            if why == "no split" or position > 1:
+                shutil.rmtree(path)
+        changes["data"] = [str(folder)]
+    rows = measure(order(**changes))["rows"]
+    assert [r["adapt"] for r in rows] == ["steps"] * 2 + ["centroid"] * 2 + ["linear"] * 2
 
 
 def test_what_was_measured_of_an_older_run_in_the_same_place_is_dropped(tmp_path):

@@ -49,7 +49,8 @@ def test_what_a_setting_rules_out_is_told_and_finished_runs_are_taken(tiny_zoo_f
     )
     config = ScenariosConfig(
         data=str(patterns), settings=("SS", "SH"), methods=("random", "average", "purer"), episodes=3, shots=(1,),
-        device="cpu", changes=["width=8", "test_steps=1", "iterations=4", "warm_start=0", "warm_up=2", "validation_episodes=1"],
+        device="cpu",
+        changes=["width=8", "test_steps=1", "iterations=4", "warm_start=0", "warm_up=2", "validation_episodes=1"],
         work=tmp_path / "work", out=tmp_path / "results", command="python -m dfml bench scenarios",
     )  # fmt: skip
     found = bench_scenarios(config)

@@ -36,6 +36,7 @@ def table(tiny_zoo_folder, patterns, tmp_path):
     bench_accuracy(
         AccuracyConfig(
             zoo=str(tiny_zoo_folder), data=str(patterns), methods=["random"], shots=(1,), seeds=(0, 1), episodes=2,
+            choice_episodes=1,
             device="cpu", changes=["width=4", "test_steps=2"], out=tmp_path / "results", work=tmp_path / "work",
             command=f"python -m dfml bench accuracy --data {patterns}",
         )

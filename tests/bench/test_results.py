@@ -8,7 +8,7 @@ import pytest
 
 from dfml.bench.accuracy.accuracy_table import accuracy_table, summarise
 from dfml.bench.dro_paper.choose_adaptation import candidate_accuracy
-from dfml.bench.dro_paper.protocol import PUBLISHED
+from dfml.bench.dro_paper.protocol import PUBLISHED, REDRAWN
 from dfml.bench.heterogeneity import summarised
 from dfml.bench.heterogeneity import summary_table as heterogeneity_table
 from dfml.bench.pollution import summarise_pollution, verdicts
@@ -211,6 +211,7 @@ def test_the_dro_protocol_is_whole_adapts_as_validation_says_and_hides_nothing()
         for r in stored["rows"] if r["adapt"] == "steps" and r["bn"] == "transductive"
     }  # fmt: skip
     methods = {"random", "average", "ota", "dro", "dro online"}
+    methods |= {"dro re-drawn"} if stored["models"] == 100 else set()  # older tables have 20 teachers and one split
     assert set(mine) == {(m, way, shots) for m in methods for way in (5, 10) for shots in (10, 20)}
     assert stored["split"] == "test" and all(row["episodes"] == 600 for row in mine.values())
     # The first protocol adapted by 10 steps at learning rate 0.01, which left every method near chance at 10 ways.
@@ -221,7 +222,7 @@ def test_the_dro_protocol_is_whole_adapts_as_validation_says_and_hides_nothing()
     }
     assert max(means, key=means.get) == (chosen["inner_lr"], chosen["test_steps"])
     for (method, way, shots), row in mine.items():
-        published = PUBLISHED["cifar-fs"][method][way, shots][0] / 100
+        published = PUBLISHED["cifar-fs"][method.removesuffix(REDRAWN)][way, shots][0] / 100
         assert row["accuracy"] > published - 0.03, "nothing is adapted less than in the paper"
         assert method == "random" or row["accuracy"] > mine["random", way, shots]["accuracy"] - row["ci95"]
     # What docs/methods/dro.md says: teachers from one start need no matching, and averaging is not beaten here.

@@ -9,7 +9,16 @@ from dfml.bench.scale import scale_table
 from dfml.bench.scale.copied_zoo import copied_zoo
 from dfml.bench.scale.many_works import METHODS, WORKS, small
 from dfml.bench.scale.process_cost import cost_of_process
-from dfml.bench.scale.scale_table import LINEAR, MORE_MEMORY, MOST_OVERHEAD_MS, ScaleConfig, bench_scale, rows_of
+from dfml.bench.scale.scale_table import (
+    LINEAR,
+    MORE_MEMORY,
+    MOST_OVERHEAD_MS,
+    MOST_SECONDS,
+    ScaleConfig,
+    bench_scale,
+    rows_of,
+    seconds_of,
+)
 from dfml.core.errors import BadInput, RunFailed
 from dfml.core.paths import REPOSITORY
 from dfml.methods import METHODS as KNOWN
@@ -88,7 +97,9 @@ def test_the_committed_table_holds_what_is_promised_of_a_thousand_teachers():
     rows = {row["work"]: row for row in stored["rows"]}
     assert set(rows) == {work.name for work in WORKS} and stored["rows"] == rows_of(stored["measured"], stored["sizes"])
     for work in WORKS:
-        assert rows[work.name][f"cpu_{min(work.most or most, most)}"] > 0, f"{work.name} was not measured"
+        counts = work.counts or stored["sizes"]
+        assert all(rows[work.name][f"cpu_{count}"] > 0 for count in counts), f"{work.name} was not measured"
+        assert {row["teachers"] for row in stored["measured"] if row["work"] == work.name} == set(counts)
         if work.limit:
             # One process that waits for nothing: what an idle machine's clock shows.
             assert rows[work.name][f"cpu_{most}"] < work.limit, work.name
@@ -98,3 +109,4 @@ def test_the_committed_table_holds_what_is_promised_of_a_thousand_teachers():
     first, last = stored["cluster"]
     assert last["tasks"] >= 1000 and last["overhead_ms"] < MOST_OVERHEAD_MS
     assert last["peak_mib"] <= MORE_MEMORY * first["peak_mib"]
+    assert seconds_of(stored) <= MOST_SECONDS

@@ -97,33 +97,42 @@ def test_dro_comes_near_the_average_but_not_to_it():
     assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(fused, again, strict=True))
 
 
-def test_the_nearest_candidate_is_chosen_and_every_one_is_told(monkeypatch, tmp_path):
+def test_the_nearest_candidate_is_chosen_and_every_method_has_as_many_restarts(monkeypatch, tmp_path):
     monkeypatch.setattr(sinusoid_table, "CANDIDATES", [QUICK, QUICK.override({"init": "normal"})])
-    monkeypatch.setattr(sinusoid_table, "RESTARTS", 2)
+    monkeypatch.setattr(sinusoid_table, "RESTARTS", 3)
     monkeypatch.setattr(sinusoid_table, "MEASURED_AT", (5, 20))
     monkeypatch.setattr(sinusoid_table, "VALIDATION_TASKS", 12)
     monkeypatch.setattr(sinusoid_table, "TEACHERS", 6)
     found = sinusoid_table.bench_sinusoid(
         SinusoidConfig(out=tmp_path, command="python -m dfml bench sinusoid", tasks=15)
     )
-    assert {(r["method"], r["points"]) for r in found["rows"]} == {
-        (m, p) for m in ("average", "fine-tune", "ota", "dro") for p in (5, 10)
-    }
+    methods = ("average", "fine-tune", "ota", "dro", "dro re-drawn")
+    assert {(r["method"], r["points"]) for r in found["rows"]} == {(m, p) for m in methods for p in (5, 10)}
     for row in found["rows"]:
         assert row["ratio"] == pytest.approx(row["mse"] / row["published"]) and row["ci95"] > 0
-    assert [d["points"] for d in found["differences"]] == [5, 10]
+        assert len(set(row["restarts"])) == 3, "each has teachers of its own"
+        assert row["mse"] == pytest.approx(sum(row["restarts"]) / 3)
+        assert row["best"] == pytest.approx(row["restarts"][row["restart"]])
+    of = {(r["method"], r["points"]): r for r in found["rows"]}
+    assert [(d["method"], d["points"]) for d in found["differences"]] == [(m, p) for m in methods[3:] for p in (5, 10)]
+    for row in found["differences"]:
+        mine, average = of[row["method"], row["points"]], of["average", row["points"]]
+        for column, value in (("all", "mse"), ("best", "best")):
+            assert row[column]["mean"] == pytest.approx(mine[value] - average[value], abs=1e-5)
+        assert row["ci95_restarts"] > 0
     stored = json.loads((tmp_path / "sinusoid.json").read_text())
     assert len(stored["candidates"]) == 4
     nearest = min(stored["candidates"], key=lambda row: row["off_by"])
     assert stored["settings"] == nearest["settings"]
-    best = min(stored["dro_candidates"], key=lambda row: row["score"])
-    assert len(stored["dro_candidates"]) == 4 and stored["restart"] == best["restart"]
-    assert stored["dro"]["resplit"] == best["resplit"]
-    dro = [row["mse"] for row in found["rows"] if row["method"] == "dro"]
-    assert all(math.isfinite(d["mean"]) and d["low"] < d["high"] for d in stored["unchosen"])
-    assert [stored["restarts"][str(p)][best["restart"]] for p in (5, 10)] == pytest.approx(dro)
     text = (tmp_path / "sinusoid.md").read_text()
     assert "validation tasks" in text and "Wang et al." in text and "fine-tune" in text
+
+
+def test_the_restart_is_chosen_by_both_numbers_of_points():
+    found = [
+        {("m", 5): torch.tensor([a]), ("m", 10): torch.tensor([b])} for a, b in ((1.0, 9.0), (3.0, 2.0), (9.0, 1.0))
+    ]
+    assert sinusoid_table.best_restart(found, "m") == 1
 
 
 def test_the_committed_table_repeats_the_published_one_within_thirty_per_cent():

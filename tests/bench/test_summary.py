@@ -59,11 +59,11 @@ def test_the_gap_takes_the_better_transductive_column_of_each():
     [
         [r for r in references() if r["method"] == "random"],
         [r for r in references() if r["method"] == "real-data"],
-        [r for r in references() if r["adapt"] == "steps"],  # the ceiling is below the floor
+        [r for r in references() if r["adapt"] == "steps"],  # the reference is below the floor
         [r | {"shots": 1 if r["method"] == "random" else 5} for r in references()],
     ],
 )
-def test_no_gap_without_a_floor_and_a_ceiling_above_it(rows):
+def test_no_gap_without_a_floor_and_a_reference_above_it(rows):
     summary = summarise([*rows, row("purer", 0.45)])
     assert all(entry["gap_closed"] is None for entry in summary)
     assert "gap closed" not in accuracy_table(summary)

@@ -6,9 +6,10 @@ COMMANDS = {
     "app": "--port --browser --json",
     "bench ablations": "--data --zoo --methods --arms --preset --shots --seeds --episodes --split --device --set "
     "--estimate --jobs --cluster --work --out --json",
-    "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --split --device --set "
-    "--calibrate --jobs --cluster --add-zoo --rates --attack --clean --source --protocol --models --epochs "
-    "--same-start --work --out --update --json",
+    "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --choice-episodes --split "
+    "--device --set --calibrate --jobs --cluster --add-zoo --rates --attack --clean --source --own-recoveries "
+    "--protocol --models --epochs --same-start --work --out --update --json",
+    "bench curve": "--zoo --judge --teachers --steps --methods --set --per-class --preset --device --work --out --json",
     "bench heterogeneity": "--data --zoo --method --preset --teachers --sets --seeds --shots --episodes --split "
     "--device --set --cluster --work --out --json",
     "bench inversion": "--zoo --methods --transformers --together --teachers --seeds --per-class --preset --device "
@@ -32,6 +33,7 @@ COMMANDS = {
     "data arrange": "SOURCE --out --shares --seed --json",
     "data get": "NAME --out --json",
     "data sample": "SOURCE --out --name --json",
+    "data textures": "OUT --classes --per-class --size --seed --json",
     "docs": "--json",
     "evaluate": "--model --data --split --shots --way --query --episodes --bn --adapt --steps --lr "
     "--calibrate --set --seed --against --device --threads --json",

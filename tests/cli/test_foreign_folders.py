@@ -24,11 +24,13 @@ WRITERS = {
     "scale": "bench scale --work WORK",
     "waiting": "bench waiting --work WORK",
     "inversion": "bench inversion --zoo ZOO",
+    "curve": "bench curve --zoo ZOO --teachers 1 --work WORK",
     "accuracy": "bench accuracy --work WORK --zoo ZOO --data DATA --methods random",
 }
 THEIRS = (
     "README.md", "config.json", "dfml.json", "model.safetensors", "zoo.json", "sample.json", "speed.md", "sinusoid.md",
-    "scale.md", "waiting.md", "inversion-tiny-demo.md", "accuracy-tiny-demo.md", "similarity.csv", "notes/a.txt",
+    "scale.md", "waiting.md", "inversion-tiny-demo.md", "curve-tiny-demo.md", "accuracy-tiny-demo.md", "similarity.csv",
+    "notes/a.txt",
 )  # fmt: skip
 
 

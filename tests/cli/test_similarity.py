@@ -27,3 +27,16 @@ def test_a_zoo_is_compared_and_what_was_made_is_kept(dfml, tiny_zoo_folder, tmp_
     assert again.code == 0 and "1 group of dissimilar teachers" in again.out and "000 001 002" in again.out
     assert sorted((tmp_path / "cache").rglob("*.safetensors")) == kept
     assert dfml(*words, "--by", "colour").code == 2
+
+
+def test_the_paper_s_groups_wait_for_the_paper_s_probe(dfml, tiny_zoo_folder, tmp_path):
+    words = ["train", "--method", "tgr", "--preset", "paper", "--zoo", str(tiny_zoo_folder)]
+    told = dfml(*words, "--out", str(tmp_path / "run"))
+    assert told.code == 2 and "ResNet-34" in told.err and "probe" in told.err and "\n" not in told.err.strip()
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_generated_images_become_a_data_set(dfml, tmp_path):
+    words = ["data", "textures", str(tmp_path / "made"), "--classes", "2", "--per-class", "3", "--size", "16"]
+    assert dfml(*words).code == 0 and len(list((tmp_path / "made").rglob("*.png"))) == 6
+    assert dfml(*words).code == 2, "what is there is not written over"

@@ -143,6 +143,11 @@ bench heterogeneity --data sample:cifar-fs --method purrer|purrer
 bench heterogeneity --data sample:cifar-fs --set nonsense=1|nonsense
 bench heterogeneity --data sample:cifar-fs --zoo {zoo} --teachers 101|101
 bench heterogeneity --data sample:cifar-fs --out {tables}|{tables}
+bench curve --methods nonsense|nonsense
+bench curve --methods pixels|pixels
+bench curve --steps 0|--steps
+bench curve --zoo {zoo} --teachers 101|101
+bench curve --out {tables}|{tables}
 bench scenarios --data sample:cifar-fs --settings nonsense|nonsense
 bench scenarios --data sample:cifar-fs --methods random,nonsense|nonsense
 bench scenarios --data sample:cifar-fs --set nonsense=1|nonsense
@@ -301,13 +306,20 @@ def test_each_benchmark_refuses_something_here():
 
 
 def test_zoos_are_listed_and_help_is_given_without_torch(places, tmp_path):
-    asked = ["--help", "zoo list", "runs list", "zoo show cifar-fs-mixed", f"zoo show {places['cut']} --json"]
+    asked = [
+        "--help",
+        "zoo list",
+        "runs list",
+        "runs cite pixels-000",
+        "zoo show cifar-fs-mixed",
+        f"zoo show {places['cut']} --json",
+    ]
     asked += [f"train --method {name} --preset paper --help" for name in METHODS]
     asked += [f"invert --method {name} --help" for name in INVERTERS] + ["adapt --calibrate icfil --help"]
     asked += ["bench accuracy --help", "bench speed --help"]
     found = called([(words.split(), {}) for words in asked], tmp_path)
     assert [(code, loaded) for code, _, _, loaded in found] == [(0, [])] * len(asked), found
-    shown = json.loads(found[4][1].splitlines()[-1])
+    shown = json.loads(found[5][1].splitlines()[-1])
     assert [teacher["id"] for teacher in shown["teachers"]] == ["t0"] and list(shown["problems"]) == ["t1"]
 
 

@@ -6,13 +6,16 @@ import re
 import signal
 import sys
 import time
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from dfml.bench.job import finished_rows
 from dfml.bench.plan import job_of
 from dfml.bench.study import do_jobs
 from dfml.bench.study_config import AccuracyConfig
+from dfml.cluster import nodes
 from dfml.core.errors import RunFailed
 from dfml.core.events import Note, Progress
 from dfml.core.paths import write_json
@@ -118,6 +121,34 @@ def test_a_lost_node_costs_what_came_after_the_last_checkpoint(cluster, apart):
     assert len(begun) == 2 and kept <= begun[0] <= begun[1], "on either node"
     run_in_process(plain := apart("plain", iterations=200))
     assert weights(run) == weights(plain)
+
+
+def test_a_frozen_node_is_told_and_left_for_another_once_its_cluster_gives_it_up(make_cluster, apart, monkeypatch):
+    monkeypatch.setattr(nodes, "QUIET_SECONDS", 4.0)
+    made = make_cluster(DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="30s")
+    one, two = (made.worker(name) for name in ("one", "two"))
+    run, told, frozen = apart("run", made.address, iterations=200), [], []
+    for worker in (one, two):
+        worker.wait_for("workers: ")
+
+    def freeze(event):
+        if isinstance(event, Progress):
+            told.append(event.text)
+            if not frozen and event.step:
+                (at_work,) = [worker for worker in (one, two) if PIECE in worker.said]
+                frozen.extend(at_work.family()[1:])  # not its nanny, which starts another one
+                for process in frozen:
+                    process.send_signal(signal.SIGSTOP)
+
+    try:
+        result = run_in_process(run, on_event=freeze)
+    finally:
+        for process in frozen:
+            with suppress(psutil.Error):
+                process.kill()
+    seconds = [int(s) for text in told for s in re.findall(r"not answered for (\d+) s", text)]
+    assert seconds and 4 <= min(seconds) < 12 < max(seconds), told[-9:]
+    assert result["state"] == run.status().state == "finished" and one.said.count(PIECE) + two.said.count(PIECE) == 2
 
 
 @pytest.mark.parametrize("broken", ["nobody answers", "the program breaks"])

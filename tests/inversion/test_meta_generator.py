@@ -7,6 +7,7 @@ import torch
 
 from dfml.inversion import INVERTERS
 from dfml.inversion.batched import labels_per_class, open_batch
+from dfml.nets.generator import ImageGenerator
 from dfml.zoo.oracles.base import AutogradOracle
 from tests import conditions
 from tests.inversion.small import fresh_teacher, warmed
@@ -173,3 +174,33 @@ def test_a_meta_generator_of_mixed_teachers_paints_the_largest_in_colour():
     colour = AutogradOracle(fresh_teacher("fewshot_conv4", "c", width=4))
     work = warmed("meta-generator", [grey, grey, colour], warm_up=1)
     assert work.net.shape == (3, 32, 32)
+
+
+def recovered(work, oracle, **how):
+    labels, generator = [labels_per_class(5, 4)], torch.Generator().manual_seed(conditions.seed(4))
+    return [step.images for step in work.recover([oracle], labels, generator=generator, device=CPU, **how)]
+
+
+def test_noise_that_a_class_shares_moves_all_its_pictures_alike(tiny_zoo, monkeypatch):
+    met, forward = [], ImageGenerator.forward
+
+    def noting(self, z, *labels):
+        met.append(z.detach().clone())
+        return forward(self, z, *labels)
+
+    monkeypatch.setattr(ImageGenerator, "forward", noting)
+    recovered(make(warm_up=0, noise_lr=0.0, class_lr=0.1, steps=3), AutogradOracle(tiny_zoo.teacher(0)))
+    moved = (met[2] - met[0]).view(5, 4, -1)
+    assert torch.allclose(moved, moved[:, :1].expand_as(moved), atol=1e-6)
+    assert min(float((moved[a, 0] - moved[b, 0]).norm()) for a in range(5) for b in range(a)) > 0.1
+    # Adam's first step is the rate in each number.
+    first = (met[1] - met[0]).abs()
+    assert torch.allclose(first, torch.full_like(first, 0.1), rtol=0.05)
+
+
+def test_pictures_after_the_last_step_are_those_that_a_further_step_would_look_at(tiny_zoo):
+    oracle = AutogradOracle(tiny_zoo.teacher(0))
+    how = {"warm_up": 0, "class_lr": 0.1}
+    more, after = recovered(make(steps=4, **how), oracle), recovered(make(steps=3, after=True, **how), oracle)
+    assert len(after) == 3 and torch.equal(after[-1], more[3]) and not torch.equal(after[-1], more[2])
+    assert all(torch.equal(a, b) for a, b in zip(after[:2], more[:2], strict=True))

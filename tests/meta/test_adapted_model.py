@@ -15,7 +15,9 @@ def images(count, seed):
     return torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize(("learner", "how"), [("maml", "steps"), ("anil", "steps"), ("protonet", "centroid")])
+@pytest.mark.parametrize(
+    ("learner", "how"), [("maml", "steps"), ("anil", "steps"), ("protonet", "centroid"), ("protonet", "linear")]
+)
 @pytest.mark.parametrize("classes", [3, 6])
 def test_the_saved_model_gives_the_answers_that_it_was_saved_with(tmp_path, learner, how, classes):
     names, labels = list("abcdef")[:classes], torch.arange(classes).repeat_interleave(2)

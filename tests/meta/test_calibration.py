@@ -286,3 +286,18 @@ def test_several_tasks_in_one_stacked_pass_give_the_same(model, patterns, monkey
     for a, b in zip(one_by_one, stacked, strict=True):
         assert (a.pictures - b.pictures).abs().mean() < 1e-3
         assert a.contrast == pytest.approx(b.contrast, rel=0.02)
+
+
+@pytest.mark.stochastic
+@pytest.mark.parametrize(("term", "weight"), [("bn", 3.0), ("tv", 0.3), ("l2", 0.3)])
+def test_each_term_of_its_recovery_lowers_what_it_measures(term, weight, model, episode, margin):
+    def apart(**terms_):
+        given = {"bn": 0.0, "tv": 0.0, "l2": 0.0, "inversion_steps": 15, "per_class": 3, **terms_}
+        (found,) = last(quick(**given).calibrate([adapted_task(model, episode, 2)]))
+        images, teacher = found.pictures, adapted_task(model, episode, 2).as_teacher()
+        with batch_statistics(teacher.net) as statistics:
+            teacher.logits(images)
+        measures = {"bn": lambda: bn_distance(statistics), "tv": lambda: terms.total_variation(images)}
+        return float(measures.get(term, lambda: terms.l2_from_grey(images))())
+
+    margin.at_most(f"{term} with its term over that without", apart(**{term: weight}) / apart(), 0.9, null=1)

@@ -1,4 +1,5 @@
 import math
+from itertools import product
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.meta import evaluation
 from dfml.meta.adaptation import adapted_task
-from dfml.meta.evaluation import ADAPT_MODES, evaluate, interval95
+from dfml.meta.evaluation import ADAPT_MODES, BN_MODES, evaluate, interval95
 from dfml.meta.model import MetaModel
 from dfml.nets.norm import recorded_statistics
 from tests.meta.small import sampler, tiny_model
@@ -20,9 +21,7 @@ def test_the_interval_is_that_of_the_papers():
 
 def test_all_modes_come_back_with_the_same_episodes(patterns):
     rows = evaluate(tiny_model(), sampler(patterns))
-    assert {(r.adapt, r.bn) for r in rows} == {
-        ("steps", "transductive"), ("steps", "inductive"), ("centroid", "transductive"), ("centroid", "inductive"),
-    }  # fmt: skip
+    assert {(r.adapt, r.bn) for r in rows} == set(product(("steps", "centroid", "linear"), BN_MODES))
     assert all(len(r.per_episode) == r.episodes == 6 and r.shots == 2 for r in rows)
     assert all(r.reference_seconds > 0 for r in rows)
     assert rows[0].per_episode != rows[2].per_episode

@@ -21,6 +21,7 @@ SIZES = {
     "q": 2, "latent": 8, "generator_width": 8, "warm_up": 2, "warm_start": 2, "candidates": 2,
     "patience": 2, "generate_interval": 2, "boundary_after": 3, "apis": 3, "capacity": 3,
     "watched_episodes": 2, "teachers": 2, "panel": 2, "asked": 2, "visits": 4, "embed_visits": 2,
+    "probe": "procedural",
 }  # fmt: skip
 """What only sets how much is done: with these a preset's own choices all remain."""
 

@@ -51,7 +51,7 @@ def test_the_options_of_the_meta_generator_are_handed_on():
     changed = {
         "five_steps": 3, "generator_lr": 0.02, "noise_lr": 0.4, "meta_lr": 0.03, "generator_outer": "fomaml",
         "bn": 0.3, "latent": 7, "generator_width": 6, "shift": 1, "flip": False,
-        "teachers": 5, "recovered_per_class": 9,
+        "teachers": 5, "recovered_per_class": 9, "class_lr": 0.2, "after": True,
     }  # fmt: skip
     method, config = small("free", **changed)
     other = {
@@ -106,14 +106,14 @@ def test_teachers_of_one_round_give_different_lessons(tiny_zoo, model):
 
 def test_a_round_has_a_lesson_of_each_teacher_it_drew_and_goes_where_they_led(run, monkeypatch):
     task_losses, led, gone = [], [], []
-    sequential_update, descend = free.sequential_update, OuterLoop.descend
+    update, descend = free.sequential_update, OuterLoop.descend
 
     def look(model, task, generator, **how):
         task_losses.append((task.teacher_id, task.images))
         return task_loss_of(model, task, generator, **how)
 
     def travel(*args, **kwargs):
-        led.append(sequential_update(*args, **kwargs))
+        led.append(update(*args, **kwargs))
         return led[-1]
 
     def note(self, gradients):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from dfml.meta.learners import TaskOutcome
-from dfml.methods.tgr import gradient_variance, implicit_gradient
+from dfml.meta.outer import gradient_variance
+from dfml.methods.tgr import implicit_gradient
 
 
 @pytest.fixture
@@ -111,3 +112,30 @@ def test_tasks_that_agree_are_not_displaced(params):
 def test_the_variance_of_two_opposite_gradients():
     # g = 0, each differs by 5: (25 + 25) / (2 * 2)
     assert gradient_variance([torch.tensor([3.0, 4.0]), torch.tensor([-3.0, -4.0])]) == pytest.approx(12.5)
+
+
+def test_a_relative_displacement_does_not_follow_the_scale_of_the_loss(params):
+    tasks, share = task_losses(), 1e-2
+    seen = []
+
+    def noted(task, scale):
+        def loss(p):
+            seen.append({n: x.detach().clone() for n, x in p.items()})
+            found = task(p)
+            return TaskOutcome(scale * found.loss, found.accuracy)
+
+        return loss
+
+    found = {}
+    for scale in (1.0, 100.0):
+        seen.clear()
+        found[scale] = implicit_gradient([noted(t, scale) for t in tasks], params, share, scale="relative")
+        moved = [flat(at) - flat(params) for at in seen[len(tasks) :]]
+        length = (sum(float(m.pow(2).sum()) for m in moved) / len(moved)) ** 0.5
+        assert length == pytest.approx(share * float(flat(params).norm()))
+    assert torch.allclose(flat(found[100.0].gradient), 100 * flat(found[1.0].gradient))
+    assert found[1.0].changed > 0 and found[100.0].changed == pytest.approx(found[1.0].changed)
+    assert implicit_gradient(tasks, params, 0.0).changed == 0
+    mean, _, penalty = mean_and_penalty(tasks, params)
+    beta = share * float(flat(params).norm()) / (2 * penalty) ** 0.5
+    assert torch.allclose(flat(found[1.0].gradient), flat(implicit_gradient(tasks, params, beta).gradient))

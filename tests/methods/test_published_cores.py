@@ -25,6 +25,7 @@ SIZES = {
     "query_per_class": 2, "inversion_steps": 2, "query_inversion_steps": 2, "five_steps": 2, "q": 2, "latent": 8,
     "generator_width": 8, "warm_up": 1, "patience": 1, "generate_interval": 1, "boundary_after": 1,
     "teachers": 2, "asked": 2, "visits": 4, "embed_visits": 1, "groups": 2, "replay_limit": 2,
+    "probe": "procedural",
 }  # fmt: skip
 WITHOUT_OURS = """
 import json, sys, types

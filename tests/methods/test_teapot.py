@@ -5,6 +5,7 @@ from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, Note, Progress, Scalars
 from dfml.meta.multi_teacher import MultiTeacherProtoNet
 from dfml.meta.outer import InterpolatedLearner, OuterLoop
+from dfml.training.context import SHARED_NAMES
 from dfml.training.ours.trust import FeatureRewards
 from tests.methods.small import small
 
@@ -235,7 +236,8 @@ def test_a_panel_that_the_learner_cannot_use_is_said_to_be_none(run):
 def test_without_weights_all_teachers_stay_alike_and_nothing_is_forgotten(run):
     events = run(*small("teapot", teacher_policy="none", forget=1.0, iterations=6))
     assert not weights(events) and "reliability" not in events[-1].result.details
-    (side,) = events[-1].result.details["side_information"]
+    side, shared = events[-1].result.details["side_information"]
+    assert shared == SHARED_NAMES
     assert side.startswith("labelled validation pictures") and side.endswith(": stop rule")
 
 
@@ -265,12 +267,12 @@ def test_without_validation_pictures_it_is_data_free_and_says_so(run):
     events = run(method, config, data=None)
     (note,) = [e for e in events if isinstance(e, Note) and "stop rule" in e.text]
     assert "no weights are learned" in note.text and "no data with a val split" in note.text
-    assert events[-1].result.details["side_information"] == [] and not weights(events)
+    assert events[-1].result.details["side_information"] == [SHARED_NAMES] and not weights(events)
     assert len(asking(events)) >= 2, "the training accuracy fires the stop rule"
     # Asked for, it needs no note.
     events = run(method, config.override({"watch": "training", "teacher_policy": "none", "iterations": 3}))
     assert not any(isinstance(e, Note) and "stop rule" in e.text for e in events)
-    assert events[-1].result.details["side_information"] == []
+    assert events[-1].result.details["side_information"] == [SHARED_NAMES]
 
 
 def test_peak_last_and_variation_are_those_of_the_validation_curve(run):

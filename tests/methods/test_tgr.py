@@ -16,6 +16,7 @@ from dfml.methods import tgr
 from dfml.methods.tgr import Tgr, sample_group
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.similarity import EMBEDDED_NAME
+from dfml.training.context import SHARED_NAMES
 from dfml.training.new_model import start_model
 from dfml.training.plateau import replay
 from dfml.training.recovered import Groups, recoveries_of
@@ -181,7 +182,7 @@ def test_every_teacher_is_compared_grouped_and_visited(tiny_zoo, run):
     assert made.similarity.shape == (3, 3) and (made.similarity == made.similarity.T).all()
     details = events[-1].result.details
     assert details["groups"] == {"000": 0, "001": 0, "002": 0} and details["recoveries"] == 12
-    assert details["side_information"] == [EMBEDDED_NAME]
+    assert details["side_information"] == [EMBEDDED_NAME, SHARED_NAMES]
     assert details["queries"] > 0 and details["passes"] > 0 and details["preparation_seconds"] == 0
     assert any(isinstance(e, Note) and e.kind == "groups" for e in events)
     seen = {key for e in events if isinstance(e, Scalars) for key in e.values}
@@ -246,7 +247,8 @@ def test_a_round_goes_down_the_regularised_gradient(run, monkeypatch):
 
 def test_groups_dealt_at_random_need_no_probe(run):
     events = run(*small("tgr", iterations=2, group_by="random"))
-    assert events[-1].result.details["side_information"] == [] and not any(isinstance(e, ZooMap) for e in events)
+    told = events[-1].result.details["side_information"]
+    assert told == [SHARED_NAMES] and not any(isinstance(e, ZooMap) for e in events)
 
 
 def test_the_displacement_and_its_weight_change_what_is_learned(run):

@@ -100,9 +100,10 @@ def test_without_any_model_the_page_says_how_to_get_one(runs):
     assert "No meta-model yet" in texts(app) and not app.error
 
 
-def test_adaptation_by_centroid_has_no_curve(finished):
+@pytest.mark.parametrize("how", ["centroid", "linear"])
+def test_adaptation_without_steps_has_no_curve(how, finished):
     app = open_page("adaptation")
-    app.button_group(key="how").set_value("centroid").run()
+    app.button_group(key="how").set_value(how).run()
     assert not app.exception
     assert "no curve" in texts(app) and not told(app, "line_chart")
 

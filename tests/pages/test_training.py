@@ -286,7 +286,6 @@ def test_a_run_that_waits_names_what_it_waits_for(runs):
         return progress_text(RunStatus(state="queued", text=f"waiting for cpu (run {holder})"), others)
 
     assert told(run.name) == "waiting for cpu: class \\*demo\\* works on it"
-    assert told(f"{run.name}, 2 more before this one").endswith(" works on it, 2 more before this one")
     assert told(run.name, {run.name: "pixels"}).startswith("waiting for cpu: pixels ")
     for other in ("bench accuracy", "../elsewhere", "gone"):
         assert f"{other}, outside this app, works on it" in told(other)

@@ -1,4 +1,4 @@
-"""Checkpoints, picture grids, the stop switch's parts, the device queue's keys."""
+"""Checkpoints, picture grids, the stop switch's parts, whose turn it is on a device."""
 
 import json
 import os
@@ -10,12 +10,14 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from dfml.core.errors import BadInput
+from dfml.core.errors import BadInput, StopRequested
 from dfml.nets.checkpoint import load_checkpoint, save_checkpoint
-from dfml.runs import device_queue
-from dfml.runs.device_queue import DeviceQueue, device_key, queue_folder
+from dfml.runs import device_lock, launcher, liveness
+from dfml.runs.device_lock import device_key, locks_folder, take_turns
+from dfml.runs.folder import RunFolder
 from dfml.runs.grids import grid_columns, make_grid
 from dfml.runs.recorder import file_name, to_thin_out
+from dfml.runs.status import read_raw, write_raw
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path):
@@ -97,62 +99,113 @@ def test_many_tags_share_the_limit():
 
 
 def test_only_an_uncertain_device_asks_torch(monkeypatch):
-    monkeypatch.setattr(device_queue, "_GPU_HINTS", ())
-    monkeypatch.setattr(device_queue.sys, "platform", "linux")
+    monkeypatch.setattr(device_lock, "_GPU_HINTS", ())
+    monkeypatch.setattr(device_lock.sys, "platform", "linux")
     assert device_key("auto") == "cpu"
-    monkeypatch.setattr(device_queue, "_GPU_HINTS", ("/dev/null",))
+    monkeypatch.setattr(device_lock, "_GPU_HINTS", ("/dev/null",))
     assert device_key("auto") is None
     assert [device_key(d) for d in ("cpu", "cuda", "cuda:0", "cuda:1", "mps")] == [
         "cpu", "cuda-0", "cuda-0", "cuda-1", "mps",
     ]  # fmt: skip
 
 
-def ticket(pid, queued, device="cpu", alive=True):
-    token = device_queue.liveness.start_token(pid) if alive else "someone-else"
-    return device_queue.leave_ticket(f"run{pid}", pid=pid, token=token, queued=queued, device=device)
+@pytest.fixture
+def waits(tools):
+    """Make runs that are queued, by a process that lives unless told otherwise."""
+
+    def make(queued, *, token=None, host=liveness.HOST, state="queued", status=None, **asked):
+        run, pid = RunFolder.create(tools.order({}, **asked)), os.getppid()
+        worker = {"pid": pid, "process": token or liveness.start_token(pid), "host": host}
+        write_raw(run.path, {"state": state, "queued": queued, "updated": time.time(), **worker, **(status or {})})
+        return run
+
+    return make
 
 
-def test_the_oldest_living_ticket_goes_first():
-    mine = DeviceQueue("mine", queued=100.0, device="cpu")
-    dead = ticket(os.getppid(), 1.0, alive=False)
-    assert mine.try_take() is None and not dead.exists()
-    mine.leave()
-    other = ticket(os.getppid(), 50.0)
-    mine = DeviceQueue("mine", queued=100.0, device="cpu")
-    assert mine.try_take() == f"waiting for cpu (run run{os.getppid()})"
-    ticket(os.getppid(), 150.0)
-    assert mine.try_take() is None
-    mine.leave()
-    other.unlink()
-    assert not list(queue_folder().glob("*.ticket"))
+def turn(run, device="cpu"):
+    """What a run is told that it waits for; None when the device is its own at once."""
+    told = []
+
+    def check():
+        if told:
+            raise StopRequested("that is enough")
+
+    try:
+        with take_turns(device, run.name, told.append, check=check, run=run):
+            return None
+    except StopRequested:
+        return told[-1]
 
 
-def test_devices_do_not_wait_for_each_other_unless_one_is_unknown():
-    ticket(os.getppid(), 1.0, device="cuda-0")
-    mine = DeviceQueue("mine", queued=time.time(), device="cpu")
-    assert mine.try_take() is None
-    mine.leave()
-    ticket(os.getppid(), 1.0, device=None)
-    mine = DeviceQueue("mine", queued=time.time(), device="cpu")
-    assert "waiting" in mine.try_take()
-    mine.leave()
+def test_of_those_that_wait_the_first_goes_first(waits):
+    middle, last, first = waits(200.0), waits(300.0), waits(100.0)
+    assert (
+        turn(last) == f"waiting for cpu (run {middle.name})" and turn(middle) == f"waiting for cpu (run {first.name})"
+    )
+    assert turn(first) is None and (locks_folder() / "cpu.holder").read_text() == ""
+    write_raw(first.path, {"state": "stopped"})
+    launcher.delete(first)
+    assert turn(middle) is None
 
 
-def test_an_unusable_queue_folder_is_one_clear_line(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"queued": 300.0}, {"token": "someone-else"}, {"host": "elsewhere"}, {"state": "running"}, {"queued": None},
+        {"device": "cuda"}, {"cluster": "tcp://127.0.0.1:1"},
+    ],
+)  # fmt: skip
+def test_one_that_does_not_wait_for_the_same_device_since_before_is_no_matter(waits, other):
+    waits(**{"queued": 100.0, **other})
+    assert turn(waits(200.0)) is None
+
+
+def test_one_that_has_yet_to_ask_torch_may_want_any_device(waits, monkeypatch):
+    monkeypatch.setattr(device_lock, "_GPU_HINTS", ("/dev/null",))
+    other, mine = waits(100.0, device="auto"), waits(200.0)
+    assert turn(mine) and turn(mine, "cuda:0")
+    write_raw(other.path, {**(read_raw(other.path) or {}), "device": "cuda:0"})
+    assert turn(mine) is None and turn(mine, "cuda:0") == f"waiting for cuda-0 (run {other.name})"
+
+
+def test_who_waits_is_told_who_works_and_work_that_is_no_run_has_no_line(waits):
+    earlier, mine = waits(100.0), waits(200.0)
+    with take_turns("cpu", "a benchmark", print):
+        assert turn(earlier) == turn(mine) == "waiting for cpu (run a benchmark)"
+        assert turn(mine, "cuda:1") is None
+
+
+def test_many_that_wait_try_the_lock_one_at_a_time(waits, monkeypatch):
+    first, mine, tries = waits(100.0), waits(200.0), []
+    monkeypatch.setattr(device_lock, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(device_lock, "_taken", lambda lock, taken=device_lock._taken: tries.append(1) or taken(lock))
+    looks = iter(range(5))
+
+    def check():
+        if next(looks) == 3:
+            assert len(tries) == 1, "only once was it looked for an earlier one"
+            write_raw(first.path, {"state": "running"})
+
+    with take_turns("cpu", mine.name, lambda text: None, check=check, run=mine):
+        assert len(tries) == 2
+
+
+def test_an_unusable_locks_folder_is_one_clear_line(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DFML_LOCKS", str(tmp_path / "file" / "locks"))
     with pytest.raises(BadInput, match="set DFML_LOCKS"):
-        DeviceQueue("mine", queued=1.0, device="cpu")
+        take_turns("cpu", "mine", print).__enter__()
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="no owners of files here")
 @pytest.mark.parametrize("wrong", ["", "link", "owner", "mode"])
-def test_the_queue_folder_in_the_temporary_folder_must_be_the_users_alone(monkeypatch, tmp_path, wrong):
+def test_the_locks_folder_in_the_temporary_folder_must_be_the_users_alone(monkeypatch, tmp_path, wrong):
     monkeypatch.delenv("DFML_LOCKS")
-    monkeypatch.setattr(device_queue.tempfile, "gettempdir", lambda: str(tmp_path))
-    folder, me = queue_folder(), os.getuid()
+    monkeypatch.setattr(device_lock.tempfile, "gettempdir", lambda: str(tmp_path))
+    folder, me = locks_folder(), os.getuid()
     if not wrong:
-        DeviceQueue("mine", queued=1.0, device="cpu").leave()
+        with take_turns("cpu", "mine", print):
+            pass
         assert folder.stat().st_mode & 0o777 == 0o700
         return
     if wrong == "link":
@@ -161,10 +214,10 @@ def test_the_queue_folder_in_the_temporary_folder_must_be_the_users_alone(monkey
     else:
         folder.mkdir(mode=0o755 if wrong == "mode" else 0o700)
     if wrong == "owner":
-        monkeypatch.setattr(device_queue, "queue_folder", lambda: folder)
-        monkeypatch.setattr(device_queue.os, "getuid", lambda: me + 1)
+        monkeypatch.setattr(device_lock, "locks_folder", lambda: folder)
+        monkeypatch.setattr(device_lock.os, "getuid", lambda: me + 1)
     with pytest.raises(BadInput) as failure:
-        DeviceQueue("mine", queued=1.0, device="cpu")
+        take_turns("cpu", "mine", print).__enter__()
     says = {"link": "it is a link", "owner": "belongs to another user", "mode": "mode 0700"}[wrong]
     assert says in str(failure.value) and "set DFML_LOCKS" in str(failure.value) and "\n" not in str(failure.value)
     assert not list(folder.iterdir())

@@ -1,12 +1,13 @@
 """Probes come from folders and safetensors files, and from nowhere else."""
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from dfml.core.errors import BadInput
 from dfml.nets.build import build_network
-from dfml.tasks.similarity import EMBEDDED_NAME, fisher_embedding, open_probe, probe_mark
+from dfml.tasks.similarity import EMBEDDED_NAME, PROCEDURAL_NAME, fisher_embedding, open_probe, probe_mark
 
 
 def test_the_embedded_probe_is_called_what_it_is_a_classifier_of_the_zoos_classes():
@@ -22,6 +23,23 @@ def test_the_embedded_probe_is_called_what_it_is_a_classifier_of_the_zoos_classe
     for page in [*(REPOSITORY / "docs").rglob("*.md"), REPOSITORY / "assets" / "README.md", REPOSITORY / "README.md"]:
         text = page.read_text(encoding="utf-8")
         assert not [word for word in ("pictures", "images") if f"{word} of other tasks" in text], page.name
+
+
+def test_the_procedural_probe_knows_generated_pictures_and_no_class_of_any_zoo():
+    from dfml.data.textures import textures
+    from dfml.zoo import open_zoo
+    from dfml.zoo.listing import zoo_names
+
+    probe, name = open_probe("procedural", (3, 32, 32))
+    assert name == PROCEDURAL_NAME and str(probe.way) in name
+    known = {c for zoo in zoo_names() for card in open_zoo(zoo).cards for c in card.classes or ()}
+    assert known and not known & set(probe.card.classes)
+    # It is what the program's own pictures make: pictures that it was not trained on are told apart.
+    numbers = (3, 17, 41)
+    made = torch.from_numpy(np.concatenate([textures(n, 210, 32)[200:] for n in numbers]))
+    said = probe.logits(made.permute(0, 3, 1, 2).float() / 255).argmax(1).view(len(numbers), -1)
+    wanted = torch.tensor([probe.card.classes.index(f"texture-{n:03d}") for n in numbers])
+    assert float((said == wanted[:, None]).float().mean()) > 0.8
 
 
 def test_a_model_folder_serves_as_a_probe_and_is_named(tiny_zoo_folder):

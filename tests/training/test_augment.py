@@ -3,9 +3,10 @@
 import torch
 
 from dfml.inversion import terms
+from dfml.meta.outer import seen_task
 from dfml.methods.purer import Purer
-from dfml.methods.teapot import Teapot, moved
-from dfml.training.ours.images import Augmenter, may_mirror
+from dfml.training.ours.images import Augmenter, may_mirror, seen_and_panel
+from dfml.training.recovered import recoveries_of
 from tests.methods.small import small
 
 
@@ -22,8 +23,10 @@ def test_an_idle_one_changes_and_draws_nothing(tiny_zoo):
     g = torch.Generator().manual_seed(0)
     before, x = g.get_state(), torch.rand(4, 3, 8, 8)
     task = (x, torch.zeros(4), x + 1, torch.ones(4))
-    idle = Teapot(small("teapot", augment=False, flip=True, shift=2)[1]).augmenter(tiny_zoo)
-    assert all(torch.equal(a, b) for a, b in zip(moved(task, idle, g), task, strict=True))
+    _, config = small("teapot", augment=False, flip=True, shift=2, panel=0)
+    recoveries = recoveries_of(tiny_zoo, config, "conditional-generator", device=torch.device("cpu"))
+    idle, panel = seen_and_panel(config, None, recoveries, None, g)
+    assert panel is None and all(torch.equal(a, b) for a, b in zip(seen_task(task, idle, g), task, strict=True))
     assert torch.equal(g.get_state(), before)
 
 

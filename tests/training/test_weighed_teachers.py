@@ -55,8 +55,8 @@ def test_deceptive_teachers_weigh_less_and_that_is_side_information(run, pollute
     others = [found[i] for i, kind in truth.items() if kind != "clean"]
     assert len(honest) == 3 and len(others) == 2 and sum(found.values()) == pytest.approx(1)
     margin.at_least("weight of the worst honest over that of the best other", min(honest) / max(others), 1)
-    (side,) = done.result.details["side_information"]
-    assert side.startswith("labelled validation pictures") and side.endswith(": stop rule and teacher policy")
+    (side,) = [side for side in done.result.details["side_information"] if "labelled validation pictures" in side]
+    assert side.endswith(": stop rule and teacher policy")
     assert weights(events)[0] == weights(events)[-1] == found, "they are set once"
 
 

@@ -1,10 +1,15 @@
 """What the rows of ``bench accuracy`` say together: its table, the smaller ones below it, and the notes."""
 
+from dfml.bench.evaluating import CHOSEN, FIXED_WAYS, OTHER_WAYS
 from dfml.bench.job import EPISODE_SEED, QUERY, Row, Rows
 from dfml.bench.report import grouped, interval, markdown_table, over_seeds
+from dfml.meta.choices import at_the_edge
 
-FLOOR, CEILING = "random", "real-data"
-COLUMNS = [f"{adapt}, {bn}" for adapt in ("steps", "centroid") for bn in ("transductive", "inductive")]
+FLOOR, REFERENCE = "random", "real-data"
+"""What a gap is measured from, and to."""
+COLUMNS = [f"{way}, {bn}" for way in ("steps", CHOSEN, "centroid", "linear") for bn in ("transductive", "inductive")]
+YOUNGER = [column for column in COLUMNS if column.split(", ")[0] in OTHER_WAYS]
+"""Columns that are left out where none of them has a number, as in older tables."""
 COSTS = {"preparation_seconds": "preparation s", "peak_memory_mib": "peak MiB", "queries": "queries"}
 """Means of what was measured, with their columns; older rows and methods without such costs have none of them."""
 NOT_ALWAYS = ("polluted", "data", "gap closed", *COSTS.values())
@@ -18,7 +23,7 @@ def over_data(rows: Rows) -> Rows:
     if len(sources) < 2:
         return []
     found = []
-    for same in grouped(rows, "method", "rate", "seed", "shots", "adapt", "bn").values():
+    for same in grouped(rows, "method", "variant", "rate", "seed", "shots", "adapt", "bn").values():
         if len(same) == len(sources):
             accuracy = sum(r["accuracy"] for r in same) / len(same)
             half = sum(r["ci95"] ** 2 for r in same) ** 0.5 / len(same)
@@ -27,29 +32,38 @@ def over_data(rows: Rows) -> Rows:
 
 
 def summarise(rows: Rows) -> Rows:
-    """One entry a method, rate of pollution, data set and number of shots.
+    """One entry a method, variant, rate of pollution, data set and number of shots.
 
     Returns:
-        Entries with method, rate and data (where rows have them), shots, seeds, seconds (mean), costs (means of
-        those in ``COSTS`` that were measured), side_information, ``columns`` (adapt, bn, accuracy, ci95 of each)
-        and gap_closed: (method - random) / (real data - random), each with the better of its transductive columns;
-        None where it is not defined.
+        Entries with method, variant, rate and data (where rows have them), shots, seeds, seconds (mean), costs (means
+        of those in ``COSTS`` that were measured), side_information, ``columns`` (adapt, bn, accuracy, ci95 of each)
+        and gap_closed: (method - random) / (real data - random), each with the better of its transductive columns
+        steps and centroid; None where it is not defined.
     """
-    groups = grouped([*rows, *over_data(rows)], "method", "rate", "shots", "data")
-    methods, places = dict.fromkeys(key[:2] for key in groups), dict.fromkeys(key[2:] for key in groups)
+    groups = grouped([*rows, *over_data(rows)], "method", "variant", "rate", "shots", "data")
+    methods, places = dict.fromkeys(key[:3] for key in groups), dict.fromkeys(key[3:] for key in groups)
     found = [_entry(groups[*a, *b]) for a in methods for b in places if (*a, *b) in groups]
     for beside in grouped(found, "shots", "rate", "data").values():
         best = {
-            e["method"]: max((c["accuracy"] for c in e["columns"] if c["bn"] == "transductive"), default=None)
+            name_of(e): max(
+                (c["accuracy"] for c in e["columns"] if c["bn"] == "transductive" and c["adapt"] in FIXED_WAYS),
+                default=None,
+            )
             for e in beside
         }
-        floor, ceiling = best.get(FLOOR), best.get(CEILING)
+        floor, reference = best.get(FLOOR), best.get(REFERENCE)
         for entry in beside:
-            own = best[entry["method"]]
+            own = best[name_of(entry)]
             entry["gap_closed"] = None
-            if floor is not None and ceiling is not None and own is not None and ceiling > floor:
-                entry["gap_closed"] = (own - floor) / (ceiling - floor)
+            if floor is not None and reference is not None and own is not None and reference > floor:
+                entry["gap_closed"] = (own - floor) / (reference - floor)
     return found
+
+
+def name_of(row: Row) -> str:
+    """What a row or entry is called: its method, or what its preset is called, and its variant, if it has one."""
+    called = row.get("called", row["method"])
+    return f"{called}, {row['variant']}" if row.get("variant") else called
 
 
 def _entry(mine: Rows) -> Row:
@@ -58,7 +72,7 @@ def _entry(mine: Rows) -> Row:
     seconds = {r["seed"]: r["seconds"] for r in mine}
     entry = {
         "method": mine[0]["method"],
-        **{name: mine[0][name] for name in ("rate", "data") if name in mine[0]},
+        **{name: mine[0][name] for name in ("variant", "rate", "data", "called") if name in mine[0]},
         "shots": mine[0]["shots"],
         "seeds": list(seconds),
         "seconds": sum(seconds.values()) / len(seconds),
@@ -79,7 +93,7 @@ def accuracy_table(summary: Rows, failures: Rows | None = None) -> str:
     several = len({entry.get("data") for entry in summary}) > 1
     lines = []
     for e in [*summary, *(failures or [])]:
-        line = {"method": e["method"], "polluted": None if e.get("rate") is None else f"{e['rate']} %"}
+        line = {"method": name_of(e), "polluted": None if e.get("rate") is None else f"{e['rate']} %"}
         if "reason" in e:
             why = f"{WORDS[e['kind']]}: {e['reason']}".replace("|", "\\|")
             lines.append({**line, "seeds": e["seed"], "side information": why})
@@ -99,34 +113,66 @@ def accuracy_table(summary: Rows, failures: Rows | None = None) -> str:
             }
         )
     titles = ["method", "polluted", "data", "seeds", "shots", *COLUMNS, "gap closed", "seconds", *COSTS.values()]
-    shown = [t for t in titles if t not in NOT_ALWAYS or any(line.get(t) is not None for line in lines)]
+    known = {title for line in lines for title, cell in line.items() if cell is not None}
+    left_out = {*NOT_ALWAYS} - known | ({*YOUNGER} if known.isdisjoint(YOUNGER) else set())
+    shown = [title for title in titles if title not in left_out]
     return markdown_table(" | ".join([*shown, "side information"]), "", lines)
 
 
 def forgetting_table(rows: Rows) -> list[str]:
     """A heading and a table of what was forgotten while training, one line a run; empty where nothing is known."""
-    known = grouped([r for r in rows if "validation_peak" in r], "method", "rate", "seed")
+    known = grouped([r for r in rows if "validation_peak" in r], "method", "variant", "rate", "seed")
     if not known:
         return []
     header = "method | polluted | seed | peak | last | variation"
-    cells = "{method} | {rate} % | {seed} | {validation_peak:±} | {validation_last:±} | {validation_variation:±}"
-    if all(rate is None for _, rate, _ in known):
+    cells = "{name} | {rate} % | {seed} | {validation_peak:±} | {validation_last:±} | {validation_variation:±}"
+    if all(key[2] is None for key in known):
         header, cells = header.replace("polluted | ", ""), cells.replace("{rate} % | ", "")
-    table = markdown_table(header, cells, [run[-1] for run in known.values()])
+    table = markdown_table(header, cells, [{**run[-1], "name": name_of(run[-1])} for run in known.values()])
     return ["Accuracy on validation classes while training (per cent):", table]
 
 
 def gains_table(rows: Rows) -> list[str]:
     """A heading and a table of what the calibration changed, one line a run and shots; empty without one."""
     lines = []
-    gains = grouped([r for r in rows if "gain" in r], "method", "rate", "seed", "data", "shots")
-    for (method, rate, *_), run in gains.items():
+    gains = grouped([r for r in rows if "gain" in r], "method", "variant", "rate", "seed", "data", "shots")
+    for (_, _, rate, *_), run in gains.items():
+        method = name_of(run[0])
         cells = {f"{r['adapt']}, {r['bn']}": f"{100 * r['gain']:+.2f} ± {100 * r['gain_ci95']:.2f}" for r in run}
         lines.append({**run[0], **cells, "method": method if rate is None else f"{method}, {rate} %"})
     if not lines:
         return []
-    table = markdown_table(" | ".join(["method", "seed", "data", "shots", *COLUMNS]), "", lines)
+    columns = [column for column in COLUMNS if column not in YOUNGER]
+    table = markdown_table(" | ".join(["method", "seed", "data", "shots", *columns]), "", lines)
     return ["What the calibration changed, over the same episodes (points):", table]
+
+
+def choice_table(rows: Rows) -> list[str]:
+    """A heading and a table of the rates and steps that validation classes chose, one line a run, data set and shots.
+
+    Empty where none were chosen.
+    """
+    chosen = [r for r in rows if r.get("chosen") and r["bn"] == "transductive"]
+    if not chosen:
+        return []
+    several = {name for name in ("seed", "data") if len({r[name] for r in chosen}) > 1}
+    titles = [title for title in ("method", "seed", "data", "shots") if title in {"method", "shots"} | several]
+    lines = []
+    for r in chosen:
+        found = r["chosen"]
+        edge = at_the_edge(found["tried"], found["inner_lr"], found["test_steps"])
+        lines.append(
+            {
+                **r,
+                "method": name_of(r),
+                "learning rate": f"{found['inner_lr']:g}",
+                "steps": f"{found['test_steps']}{', an outermost candidate' if edge else ''}",
+                "on validation classes": interval(found["accuracy"], found["ci95"]),
+                "test": interval(r["accuracy"], r["ci95"]),
+            }
+        )
+    table = markdown_table(" | ".join([*titles, "learning rate", "steps", "on validation classes", "test"]), "", lines)
+    return ["Learning rate and steps that were chosen on validation classes (transductive, per cent):", table]
 
 
 def accuracy_notes(rows: Rows, summary: Rows, failures: Rows | None = None, *, episodes: int) -> list[str]:
@@ -145,19 +191,37 @@ def accuracy_notes(rows: Rows, summary: Rows, failures: Rows | None = None, *, e
         "steps: gradient steps of the inner loop; centroid: nearest class centroid of the features. "
         "transductive: normalised with the query batch's statistics; inductive: with the support set's.",
     ]
+    if any(r["adapt"] == "linear" for r in rows):
+        notes.append(
+            "linear: logistic regression on the features of the support set, which stay as they are, with the same "
+            "fixed penalty for all (L2, as scikit-learn's C=1 on centred features of mean squared length 1)."
+        )
+    if chosen := [r["chosen"] for r in rows if r.get("chosen")]:
+        rates, counts = ({tried[name] for tried in chosen[0]["tried"]} for name in ("inner_lr", "test_steps"))
+        notes.append(
+            "chosen steps: gradient steps whose learning rate and number were chosen for each trained model and "
+            f"number of shots on {chosen[0]['episodes']} episodes of validation classes, the same for all, out of "
+            f"{', '.join(f'{rate:g}' for rate in sorted(rates))} and {', '.join(map(str, sorted(counts)))} steps. "
+            "That is side information of this column alone: labelled pictures of validation classes."
+        )
     if len({entry.get("data") for entry in summary}) > 1:
         notes.append("mean of several data sets: each counts the same; its ± takes their episodes as independent.")
     if any(entry["gap_closed"] is not None for entry in summary):
         notes.append(
-            f"gap closed: (method - {FLOOR}) / ({CEILING} - {FLOOR}) at the same number of shots, where each of the "
+            f"gap closed: (method - {FLOOR}) / ({REFERENCE} - {FLOOR}) at the same number of shots, where each of the "
             "three counts with the better of its two transductive columns (steps, centroid), chosen on these same "
-            f"episodes. 0 % is no better than {FLOOR}, 100 % as good as {CEILING}, below 0 % worse than {FLOOR}."
+            f"episodes. 0 % is no better than {FLOOR}, 100 % as good as {REFERENCE} (a reference, which a method can "
+            f"surpass), below 0 % worse than {FLOOR}."
         )
     notes += _cost_notes(rows, several)
+    for (seed,), mine in grouped([r for r in rows if "recovery_seed" in r], "recovery_seed").items():
+        methods = ", ".join(dict.fromkeys(map(name_of, mine)))
+        shared = "; their intervals over seeds leave out what recovering varies" * (len({r["seed"] for r in mine}) > 1)
+        notes.append(f"Learned from kept recoveries of recovery_seed {seed}{shared}: {methods}.")
     for why, unseen in grouped([r for r in rows if "not_validated" in r], "not_validated").items():
-        methods = ", ".join(dict.fromkeys(r["method"] for r in unseen))
+        methods = ", ".join(dict.fromkeys(map(name_of, unseen)))
         notes.append(f"Without validation while training, so without what a method does with it: {methods}: {why[0]}")
-    notes += [_method_note(mine) for mine in grouped(rows, "method").values()]
+    notes += [_method_note(mine) for mine in grouped(rows, "method", "variant").values()]
     if any(failed["kind"] != "cannot" for failed in failures or []):
         notes.append("Runs that failed or were stopped are tried again, from where they were, by the same command.")
     return notes
@@ -199,9 +263,9 @@ def _method_note(rows: Rows) -> str:
         extra += f", {' and '.join(map(str, counts))} {words}" if any(counts) else ""
     if all(row["adapt"] == "centroid" for row in rows):
         whole = "" if r.get("one_model", True) else ", a reference that needs the whole zoo and is not one model"
-        return f"{r['method']}: no inner loop, centroids only{whole}{extra}."
+        return f"{name_of(r)}: no inner loop, centroids only{whole}{extra}."
     steps = f"{r['adapt_steps']} inner steps at learning rate {r['inner_lr']:g} at test"
-    return f"{r['method']}: {r['learner']}, {steps}{extra}."
+    return f"{name_of(r)}: {r['learner']}, {steps}{extra}."
 
 
 def provenance_notes(runs: Rows) -> list[str]:

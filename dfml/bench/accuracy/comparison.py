@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from dfml.bench.accuracy import accuracy_table as tables
+from dfml.bench.accuracy.theirs_and_ours import beside_the_demo
 from dfml.bench.drawings import chart
 from dfml.bench.job import BenchJob, Row, Rows, Say, provenance_of
 from dfml.bench.plan import all_methods, configs_for, plan
@@ -83,7 +84,10 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
             config,
             name,
             title=title,
-            tables=[*shown, *tables.gains_table(rows), *tables.forgetting_table(rows)],
+            tables=[
+                *shown, *beside_the_demo(config, name, rows, runs), *tables.choice_table(rows),
+                *tables.gains_table(rows), *tables.forgetting_table(rows),
+            ],
             notes=notes,
             data={
                 "rows": rows, "summary": summary, "failures": failures, "missing": [*missing, *left],

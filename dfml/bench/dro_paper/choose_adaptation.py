@@ -23,16 +23,17 @@ from dfml.core.seeds import derive_seed
 from dfml.data.episodes import EpisodeSampler
 from dfml.data.folders import fingerprint, load_split
 from dfml.data.splits import list_splits
+from dfml.meta.choices import CHOICE_EPISODES, RATES
 from dfml.methods import METHODS
 from dfml.runs.lab.sweep import changes_of
 from dfml.training.options import AdaptConfig
 from dfml.zoo import open_zoo
 
 PRESET, WIDTH = "paper", 16
-RATES, STEPS = (0.01, 0.03, 0.1, 0.3), (5, 10, 20)
-"""The candidates. More steps would cost the whole protocol in proportion."""
+STEPS = (5, 10, 20)
+"""The candidates, at each of ``RATES``. More steps would cost the whole protocol in proportion."""
 CHOSEN_BY = ("random", "average")
-SPLIT, SHOT, QUERY, EPISODES = "val", 10, 15, 40
+SPLIT, SHOT, QUERY, EPISODES = "val", 10, 15, CHOICE_EPISODES
 
 
 def check_validation(data: str, ways: Iterable[int], size: int | None, channels: int | None) -> None:
@@ -98,7 +99,7 @@ def choose_adaptation(
 def _measured(method: str, recipe: AdaptConfig, zoo: Path, data: str, steps: list[int], threads: int | None) -> Rows:
     import torch
 
-    from dfml.meta.evaluation import accuracy_after_steps
+    from dfml.meta.step_choice import accuracy_after_steps
     from dfml.nets.device import use_threads
     from dfml.training.context import Training
 
@@ -115,12 +116,6 @@ def _measured(method: str, recipe: AdaptConfig, zoo: Path, data: str, steps: lis
     sampler = EpisodeSampler(images, way=recipe.way, shot=SHOT, query=QUERY, episodes=EPISODES, seed=seed)
     found = accuracy_after_steps(model, sampler, steps)
     return [{"test_steps": count, "accuracy": mean, "ci95": half} for count, (mean, half) in found.items()]
-
-
-def at_the_edge(rows: Rows, rate: float, steps: int) -> bool:
-    """Whether the chosen pair is an outermost one where others were tried, so that one outside may be better."""
-    tried = [({r[name] for r in rows}, chosen) for name, chosen in (("inner_lr", rate), ("test_steps", steps))]
-    return any(len(values) > 1 and chosen in {min(values), max(values)} for values, chosen in tried)
 
 
 def candidate_accuracy(rows: Rows, rate: float, steps: int) -> float:

@@ -17,15 +17,25 @@ from dfml.bench.job import Row, Rows, Say
 from dfml.bench.report import grouped, interval, markdown_table, over_seeds, refuse_to_lose, write_report
 from dfml.bench.study_config import AccuracyConfig, DroProtocolConfig
 from dfml.core.errors import BadInput, RunFailed, nearest
+from dfml.meta.choices import at_the_edge
 from dfml.runs.lab.sweep import changes_of, configs_of
 from dfml.zoo.build.zoo_config import PretrainConfig, claim_zoo
 
 ARCHITECTURES = ["fewshot_conv4"]
 SHOTS, HELD_OUT = (10, 20), 0.4
 """The paper splits 60/20/20; here the last 40 % choose a teacher's epoch, and nothing else is done with them."""
-MODES = {"": ["random", "average", "ota", "dro"], " online": ["dro"]}
-"""What is trained twice: ``dro`` offline beside the others, and online."""
-LABELS = {"random": "fine-tune (random)", "average": "average (VA)", "dro": "dro, offline", "dro online": "dro, online"}
+REDRAWN = " re-drawn"
+FORMS: dict[str, tuple[list[str], list[str]]] = {
+    "": (["random", "average", "ota", "dro"], []),
+    REDRAWN: (["dro"], ["resplit=true"]),
+    " online": (["dro"], ["mode=online"]),
+}
+"""What is trained by which changes of the preset: ``dro`` offline, both ways of drawing S and Q, and online."""
+SETTLED = ("width", "way", "mode", "resplit")
+LABELS = {
+    "random": "fine-tune (random)", "average": "average (VA)", "dro": "dro, offline",
+    "dro re-drawn": "dro, offline, S and Q re-drawn", "dro online": "dro, online",
+}  # fmt: skip
 PUBLISHED = {
     "cifar-fs": {
         "random": {(5, 10): (45.06, 1.4), (5, 20): (48.81, 1.9), (10, 10): (27.86, 1.4), (10, 20): (29.27, 1.6)},
@@ -61,7 +71,7 @@ def compare_as_published(config: DroProtocolConfig, *, progress: Say = lambda li
     """
     (data,), (name,) = config.data, config.tested
     configs = configs_of(["random", "average", "ota", "dro"], PRESET, config.changes)
-    for key in ("width", "way", "mode"):
+    for key in SETTLED:
         if key in config.changed:
             raise BadInput(f"the protocol settles {key}: it cannot be set.")
     measured = {
@@ -69,8 +79,8 @@ def compare_as_published(config: DroProtocolConfig, *, progress: Say = lambda li
         "episodes": config.episodes, "changes": config.changes,
     }  # fmt: skip
     planned = {
-        (method + mode, way, seed)
-        for mode, methods in MODES.items() for method in methods for way in config.ways for seed in config.seeds
+        (method + form, way, seed)
+        for form, (methods, _) in FORMS.items() for method in methods for way in config.ways for seed in config.seeds
     }  # fmt: skip
     refuse_to_lose(
         config.out / f"dro-protocol-{name}.json",
@@ -92,12 +102,11 @@ def compare_as_published(config: DroProtocolConfig, *, progress: Say = lambda li
     rows, failures = [], []
     seen = [f"labelled validation images ({name}): learning rate and steps of adapting"] if candidates else []
     for way in config.ways:
-        for mode, methods in MODES.items():
-            settled = [f"width={WIDTH}", f"way={way}", f"inner_lr={rate}", f"test_steps={steps}"]
-            settled += ["mode=online"] if mode else []
+        for form, (methods, own) in FORMS.items():
+            settled = [f"width={WIDTH}", f"way={way}", f"inner_lr={rate}", f"test_steps={steps}", *own]
             known = [c for c in config.changes if any(changes_of(configs[method], [c]) for method in methods)]
             recipe, place = _recipe(config).rsplit("-", 1)
-            work = config.work / f"{way}-way{mode.replace(' ', '-')}-{recipe}-{steps}-steps-at-{rate:g}-{place}"
+            work = config.work / f"{way}-way{form.replace(' ', '-')}-{recipe}-{steps}-steps-at-{rate:g}-{place}"
             asked = AccuracyConfig(
                 zoo=str(zoos[way]), data=(data,), methods=tuple(methods), out=work, work=work, command=config.command,
                 preset=PRESET, shots=SHOTS, seeds=config.seeds, episodes=config.episodes, split=config.split,
@@ -106,8 +115,8 @@ def compare_as_published(config: DroProtocolConfig, *, progress: Say = lambda li
             found = bench_accuracy(asked, progress=progress, keep_table=False)
             for row in found["rows"]:
                 told = [*row.get("side_information", []), *seen]
-                rows.append({**row, "method": row["method"] + mode, "way": way, "side_information": told})
-            failures += [{**failed, "method": failed["method"] + mode, "way": way} for failed in found["failures"]]
+                rows.append({**row, "method": row["method"] + form, "way": way, "side_information": told})
+            failures += [{**failed, "method": failed["method"] + form, "way": way} for failed in found["failures"]]
     if not rows:
         raise RunFailed(f"no method gave a number; the first said: {failures[0]['reason']}")
     ways, shown = " and ".join(map(str, config.ways)), [protocol_table(rows, PUBLISHED.get(name, {}))]
@@ -189,7 +198,7 @@ def protocol_table(rows: Rows, published: dict[str, dict[tuple[int, int], tuple[
     for method in dict.fromkeys(row["method"] for row in rows):
         line = [LABELS.get(method, method)]
         for place in columns:
-            known = published.get(method, {}).get(place)
+            known = published.get(method.removesuffix(REDRAWN), {}).get(place)  # the paper does not say which
             line.append("–" if known is None else f"{known[0]:.2f} ± {known[1]:.1f}")
             mine = [ours.get((method, *place, bn)) for bn in ("transductive", "inductive")]
             line += [interval(*over_seeds(same)) if same else "–" for same in mine]
@@ -208,16 +217,16 @@ def protocol_notes(config: DroProtocolConfig, zoos: dict[int, float], *, rows: R
         f"held-out accuracy {teachers}. ± is the 95 % interval over {config.episodes} episodes of 15 queries per "
         "class; of several seeds that of their mean, by Student's t.",
         "Published: Wang et al., UAI 2022, table 2; 100 teachers, 600 tasks, ± is the standard deviation over 5 runs. "
-        "Image size, epochs, whether teachers share their first weights, and learning rate and steps at test are not "
-        "stated there.",
+        "Image size, epochs, whether teachers share their first weights, whether S and Q are drawn once or anew in "
+        "each epoch, and learning rate and steps at test are not stated there.",
         f"Here every initialisation is adapted by {steps} gradient steps at learning rate {rate:g}"
         + (
             ", of the candidates above the one with the highest mean accuracy of random weights and of the average on "
             "validation classes; OTA and DRO were not looked at. Side information of every method, therefore: labelled "
             "validation images."
-            + (" It is the outermost one that was tried." if choice.at_the_edge(chosen, rate, steps) else "")
+            + (" It is the outermost one that was tried." if at_the_edge(chosen, rate, steps) else "")
             if chosen
             else ", as given."
         )
-        + " Heads are fresh unless --set head=average is given.",
+        + " Heads are fused like every layer; --set head=fresh leaves them out.",
     ]

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from dfml.core.config import Config
 from dfml.core.seeds import derive_seed
-from dfml.methods.dro import DroConfig, RobustFusion, algorithm_1, draw_shares
+from dfml.methods.dro import DroConfig, algorithm_1, draw_shares
 
 if TYPE_CHECKING:
     import torch
@@ -192,6 +192,7 @@ def robust(teachers: Net, config: DroConfig, settings: Settings, seed: int) -> N
     """DRO, offline (Alg. 1): the network of the mean embedding."""
     import torch
 
+    from dfml.meta.robust_fusion import RobustFusion
     from dfml.nets.hyper import AffineHyperNetwork
 
     count = len(teachers[0][0])

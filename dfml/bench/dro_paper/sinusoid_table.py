@@ -10,7 +10,7 @@ from pydantic import Field
 from dfml.bench.dro_paper import sinusoid as toy
 from dfml.bench.dro_paper.sinusoid import POINTS, Net, Settings, Tasks
 from dfml.bench.job import Row, Rows, Say
-from dfml.bench.report import claim_report, markdown_table, write_report
+from dfml.bench.report import claim_report, markdown_table, mean_interval, write_report
 from dfml.bench.study_config import BenchConfig
 from dfml.core.seeds import derive_seed
 from dfml.methods.dro import DroConfig
@@ -23,6 +23,7 @@ PUBLISHED = {
     "fine-tune": {5: 9.629, 10: 1.765},
     "ota": {5: 2.271, 10: 0.667},
     "dro": {5: 2.235, 10: 0.625},
+    "dro re-drawn": {5: 2.235, 10: 0.625},
 }
 """Mean squared errors [Wang et al., UAI 2022, table 1]."""
 
@@ -33,13 +34,14 @@ CANDIDATES = [
     *(Settings(activation=activation, shared_init=False) for activation in ("relu", "silu")),
 ]
 DRO = DroConfig(embedding=100, epochs=3, descent_steps=5)
-DRO_CANDIDATES = [DRO, DRO.override({"resplit": True})]
+SPLITS = {"dro": DRO, "dro re-drawn": DRO.override({"resplit": True})}
+"""Both ways of drawing S and Q; the paper does not say which is its own."""
 DRO_FIELDS = {
-    "embedding", "epochs", "held_out", "resplit", "ascent_steps", "descent_steps", "gamma", "lr", "embedding_lr",
-    "start",
+    "embedding", "epochs", "held_out", "ascent_steps", "descent_steps", "gamma", "lr", "embedding_lr", "start",
 }  # fmt: skip
+LABELS = {"dro": "dro, S and Q drawn once", "dro re-drawn": "dro, S and Q re-drawn"}
 RESTARTS = 5
-"""Of DRO, whose draws of S, Q and teachers decide more than its settings do."""
+"""Each with teachers of its own, trained on the same tasks, and with what each method draws."""
 
 
 def off_by(found: dict[str, dict[int, float]]) -> float:
@@ -75,37 +77,34 @@ def choose_protocol(seed: int, progress: Say) -> tuple[Settings, Rows]:
     return Settings.parse(rows[0]["settings"]), rows
 
 
-def restarts(teachers: Net, config: DroConfig, settings: Settings, seed: int) -> list[Net]:
-    """DRO from seeds of its own."""
-    return [toy.robust(teachers, config, settings, derive_seed(seed, "restart", r)) for r in range(RESTARTS)]
+def starts_of(teachers: Net, settings: Settings, seed: int, count: int) -> dict[str, Net]:
+    """What each method adapts: one network, or (``fine-tune``) a fresh one for each of so many tasks."""
+    return {
+        "average": toy.average(teachers),
+        "fine-tune": toy.draw_nets(count, settings, derive_seed(seed, "fine-tune")),
+        "ota": toy.average(toy.transported(teachers, seed)),
+        **{name: toy.robust(teachers, config, settings, seed) for name, config in SPLITS.items()},
+    }
 
 
-def choose_dro(teachers: Net, settings: Settings, seed: int, progress: Say) -> tuple[DroConfig, int, Rows]:
-    """The candidate and restart with the least mean logarithm of the errors on validation tasks, and all rows."""
-    tasks = toy.draw_tasks(VALIDATION_TASKS, derive_seed(seed, "validation"))
-    rows = []
-    for number, candidate in enumerate(DRO_CANDIDATES):
-        for restart, start in enumerate(restarts(teachers, candidate, settings, seed)):
-            progress(f"choosing DRO's split and restart: {len(rows) + 1} of {len(DRO_CANDIDATES) * RESTARTS}")
-            mse = {p: float(task_errors([start], tasks, p, settings, derive_seed(seed, "try")).mean()) for p in POINTS}
-            score = sum(map(math.log, mse.values())) / len(mse)
-            about = {"candidate": number, "restart": restart, "mse": mse, "score": score}
-            rows.append({**about, "resplit": candidate.resplit})
-    best = min(rows, key=lambda row: row["score"])
-    return DRO_CANDIDATES[best["candidate"]], best["restart"], rows
+def measure(starts: dict[str, Net], tasks: Tasks, settings: Settings, seed: int) -> dict[tuple[str, int], torch.Tensor]:
+    """Errors [T] after the settings' steps, by method and number of points."""
+    return {
+        (name, points): next(iter(toy.adapted_errors(start, tasks, points, settings, seed).values()))
+        for name, start in starts.items()
+        for points in POINTS
+    }
 
 
-def task_errors(starts: list[Net], tasks: Tasks, points: int, settings: Settings, seed: int) -> torch.Tensor:
-    """Errors [starts, T] after the settings' steps."""
-    import torch
+def best_restart(validation: list[dict[tuple[str, int], torch.Tensor]], method: str) -> int:
+    """The restart with the least mean logarithm of a method's errors on validation tasks."""
+    scores = [sum(math.log(float(found[method, points].mean())) for points in POINTS) for found in validation]
+    return scores.index(min(scores))
 
-    return torch.stack([next(iter(toy.adapted_errors(s, tasks, points, settings, seed).values())) for s in starts])
 
-
-def difference(points: int, mine: torch.Tensor, other: torch.Tensor) -> Row:
+def difference(mine: torch.Tensor, other: torch.Tensor) -> Row:
     """Mean and 95 % interval of the difference of two methods' errors [T] on the same tasks."""
-    mean, half = float((mine - other).mean()), half_width(mine - other)
-    return {"points": points, "mean": mean, "ci95": half, "low": mean - half, "high": mean + half}
+    return {"mean": float((mine - other).mean()), "ci95": half_width(mine - other)}
 
 
 def half_width(values: torch.Tensor) -> float:
@@ -128,43 +127,57 @@ def bench_sinusoid(config: SinusoidConfig, *, progress: Say = lambda line: None)
     What the paper leaves open is chosen on validation tasks where ``choose`` is set; otherwise the defaults are taken.
 
     Returns:
-        ``rows`` (method, points, mse, ci95, published, ratio), ``differences`` (of DRO and average over the same tasks)
-        and the report's path.
+        ``rows`` (of a method and number of points: ``mse``, the mean of all restarts, its ci95, ``best``, that of the
+        restart that validation tasks chose, ``restarts``, ``published``, ``ratio``), ``differences`` of DRO and the
+        average over the same tasks, and the report's path.
     """
     claim_report(config.out, "sinusoid")
+
+    import torch
 
     from dfml.nets.device import use_threads
 
     use_threads(1)  # its networks are too small to share out
     seed, count = config.seed, config.tasks
     settings, candidates = choose_protocol(seed, progress) if config.choose else (Settings(), [])
-    progress("training the teachers")
-    teachers = toy.train_teachers(toy.draw_tasks(TEACHERS, derive_seed(seed, "train")), settings, seed)
-    dro, restart, tried = choose_dro(teachers, settings, seed, progress) if config.choose else (DRO, 0, [])
-    test, fused = toy.draw_tasks(count, derive_seed(seed, "test")), restarts(teachers, dro, settings, seed)
-    starts = {
-        "average": toy.average(teachers),
-        "fine-tune": toy.draw_nets(count, settings, derive_seed(seed, "fine-tune")),  # a fresh one a task
-        "ota": toy.average(toy.transported(teachers, seed)),
-        "dro": fused[restart],
-    }
-    errors, rows = {}, []
-    for name, start in starts.items():
+    train, validation, test = (
+        toy.draw_tasks(number, derive_seed(seed, purpose))
+        for purpose, number in (("train", TEACHERS), ("validation", VALIDATION_TASKS), ("test", count))
+    )
+    tried, measured = [], []
+    for restart in range(RESTARTS):
+        progress(f"restart {restart + 1} of {RESTARTS}")
+        own = derive_seed(seed, "restart", restart)
+        starts = starts_of(toy.train_teachers(train, settings, own), settings, own, max(count, VALIDATION_TASKS))
+        fresh = starts.pop("fine-tune")
+        for tasks, purpose, found in ((validation, "try", tried), (test, "test", measured)):
+            each = [(weight[: len(tasks)], bias[: len(tasks)]) for weight, bias in fresh]
+            found.append(measure({**starts, "fine-tune": each}, tasks, settings, derive_seed(seed, purpose)))
+    errors = {key: torch.stack([found[key] for found in measured]) for key in measured[0]}  # [restarts, T] each
+    best = {name: best_restart(tried, name) for name in PUBLISHED}
+    rows = []
+    for name, published in PUBLISHED.items():
         for points in POINTS:
-            progress(f"{name}: {count} tasks of {points} points")
-            (found,) = toy.adapted_errors(start, test, points, settings, derive_seed(seed, "test")).values()
-            errors[name, points] = found
-            mse, published = float(found.mean()), PUBLISHED[name][points]
-            ours = {"mse": mse, "ci95": half_width(found), "published": published, "ratio": mse / published}
-            rows.append({"method": name, "points": points, **ours})
-    progress("dro: its other restarts")
-    others = {p: task_errors(fused, test, p, settings, derive_seed(seed, "test")) for p in POINTS}
-    differences = [difference(p, errors["dro", p], errors["average", p]) for p in POINTS]
-    unchosen = [difference(p, others[p].mean(0), errors["average", p]) for p in POINTS]
+            every = errors[name, points]
+            mse, chosen = float(every.mean()), every[best[name]]
+            row = {"method": name, "points": points, "mse": mse, "ci95": half_width(every.mean(0))}
+            row |= {"best": float(chosen.mean()), "best_ci95": half_width(chosen), "restart": best[name]}
+            row |= {"restarts": every.mean(1).tolist(), "published": published[points]}
+            rows.append({**row, "ratio": mse / published[points]})
+    differences = [
+        {
+            "method": name,
+            "points": points,
+            "all": difference(errors[name, points].mean(0), errors["average", points].mean(0)),
+            "ci95_restarts": mean_interval((errors[name, points] - errors["average", points]).mean(1).tolist())[1],
+            "best": difference(errors[name, points][best[name]], errors["average", points][best["average"]]),
+        }
+        for name in SPLITS
+        for points in POINTS
+    ]
     data = {
         "rows": rows, "differences": differences, "tasks": count, "seed": seed, "candidates": candidates,
-        "restart": restart, "restarts": {p: e.mean(1).tolist() for p, e in others.items()}, "unchosen": unchosen,
-        "dro_candidates": tried, "settings": settings.model_dump(), "dro": dro.model_dump(include=DRO_FIELDS),
+        "settings": settings.model_dump(), "dro": DRO.model_dump(include=DRO_FIELDS),
     }  # fmt: skip
     report = write_report(
         config,
@@ -179,18 +192,24 @@ def bench_sinusoid(config: SinusoidConfig, *, progress: Say = lambda line: None)
 
 def tables(data: Row) -> list[str]:
     """The tables of a report's numbers, each with what must be said before it."""
-    cell = "{P[mse]:.3f} ± {P[ci95]:.3f} | {P[published]:.3f} | {P[ratio]:.2f}"
+    titles = "P points: mean of all restarts | published | mean / published | chosen restart"
+    cell = "{P[mse]:.3f} ± {P[ci95]:.3f} | {P[published]:.3f} | {P[ratio]:.2f} | {P[best]:.3f} ± {P[best_ci95]:.3f}"
     found = [
         markdown_table(
-            " | ".join(["method", *(f"{p} points, ours | published | ours / published" for p in POINTS)]),
+            " | ".join(["method", *(titles.replace("P", str(p)) for p in POINTS)]),
             " | ".join(["{method}", *(cell.replace("P", str(p)) for p in POINTS)]),
-            [{"method": name, **{r["points"]: r for r in data["rows"] if r["method"] == name}} for name in PUBLISHED],
+            [
+                {"method": LABELS.get(name, name), **{r["points"]: r for r in data["rows"] if r["method"] == name}}
+                for name in PUBLISHED
+            ],
         ),
+        "DRO's errors less the average's, on the same tasks: the mean of all restarts with its intervals over tasks "
+        "and over restarts, and the restarts that validation tasks chose, one for each:",
         markdown_table(
-            "points | dro - average, same tasks | 95 % interval | mean of all restarts - average | 95 % interval",
-            "{points} | {mean:+.4f} | {low:+.4f} .. {high:+.4f} | "
-            "{all[mean]:+.4f} | {all[low]:+.4f} .. {all[high]:+.4f}",
-            [{**one, "all": every} for one, every in zip(data["differences"], data["unchosen"], strict=True)],
+            "method | points | mean of all | over tasks | over restarts | chosen restarts | over tasks",
+            "{label} | {points} | {all[mean]:+.3f} | ± {all[ci95]:.3f} | ± {ci95_restarts:.3f} | {best[mean]:+.3f} | "
+            "± {best[ci95]:.3f}",
+            [{**one, "label": LABELS[one["method"]]} for one in data["differences"]],
         ),
     ]
     if data["candidates"]:
@@ -200,13 +219,6 @@ def tables(data: Row) -> list[str]:
         cells = [*(f"{{settings[{key}]}}" for key in open_), *(f"{{mse[{n}][{p}]:.3f}}" for n, p in both)]
         table = markdown_table(" | ".join(header), " | ".join([*cells, "{off_by:.3f}"]), data["candidates"])
         found += ["Candidates on validation tasks, the nearest first:", table]
-    if data["dro_candidates"]:
-        table = markdown_table(
-            " | ".join(["S and Q sampled anew", "restart", *(f"{p} points" for p in POINTS)]),
-            " | ".join(["{resplit}", "{restart}", *(f"{{mse[{p}]:.3f}}" for p in POINTS)]),
-            sorted(data["dro_candidates"], key=lambda row: row["score"]),
-        )
-        found += ["DRO on validation tasks, the best first:", table]
     return found
 
 
@@ -222,22 +234,19 @@ def notes(data: Row, *, chosen: bool) -> list[str]:
             "nearer."
         )
     said, robustly = (", ".join(f"{key} {value}" for key, value in data[of].items()) for of in ("settings", "dro"))
-    every = "; ".join(f"{p} points {', '.join(f'{x:.3f}' for x in means)}" for p, means in data["restarts"].items())
     return [
         "Targets a sin(x + p) + b with a in [0.1, 5], p in [0, 2 pi], b in [0, 3], x in [-5, 5]; networks of two "
         f"hidden layers of 50; {TEACHERS} teachers; {data['tasks']} test tasks of {toy.QUERIES} held-out points, the "
-        f"same for all methods; seed {data['seed']}. ± is the 95 % interval over tasks. Training, validation and test "
-        "tasks have seeds of their own.",
+        f"same for all methods; seed {data['seed']}. ± is the 95 % interval over tasks, unless it is said to be that "
+        "over restarts (Student's t). Training, validation and test tasks have seeds of their own.",
         "Published: Wang et al., UAI 2022, table 1.",
+        f"A restart, of {RESTARTS}, begins with teachers of its own, from other first weights and points of the same "
+        "training tasks; with it change OTA's reference, DRO's draws and what fine-tune starts from. The chosen one is "
+        f"each method's best on {VALIDATION_TASKS} validation tasks; every method has as many to choose from.",
         f"Settings that the paper leaves open: {said}. {how}",
-        f"DRO: {robustly}; restart {data['restart']}. Learning rate, ascent steps, gamma, epochs and the size of "
-        "embeddings are the published ones; descent steps are 5 where the paper has one (K = 1), since with one from "
-        "the start gamma would have no effect; "
-        + ("fixed or resampled shares, and one of" if chosen else "not chosen, first of")
-        + f" {RESTARTS} restarts "
-        + ("by DRO's own error on the validation tasks" if chosen else "taken")
-        + f". All its restarts on the test tasks: {every}. Average has nothing to be started again: part of DRO's "
-        "advantage is that choice, as the mean of all restarts shows.",
-        "fine-tune starts each task from fresh weights of the teachers' first distribution; average, ota and dro start "
-        "from one network.",
+        f"DRO: {robustly}. Learning rate, ascent steps, gamma, epochs and the size of embeddings are the published "
+        "ones; descent steps are 5 where the paper has one (K = 1), since with one from the start gamma would have no "
+        "effect. Whether S and Q are drawn once or anew in each epoch is not published.",
+        "fine-tune starts each task from fresh weights of the teachers' first distribution, average, ota and dro all "
+        "tasks from one network.",
     ]

@@ -6,7 +6,6 @@ import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import product
 from pathlib import Path
 
 from pydantic import Field
@@ -35,6 +34,8 @@ BUSY = 2.0
 """Clock seconds for each of a core, from which a process has waited for others."""
 LINEAR = 1.1
 """The largest exponent that counts as linear."""
+MOST_SECONDS = 1800.0
+"""How long all may take together."""
 MORE_MEMORY = 1.1
 """How much more memory the most teachers may take than the fewest, where memory is promised."""
 
@@ -84,8 +85,9 @@ def bench_scale(config: ScaleConfig, *, progress: Say = lambda line: None) -> Ro
     write_json(config.work / KEPT, kept)
     there = {(row["work"], row["teachers"]) for row in measured}
     chosen = [work for name, work in known.items() if not config.only or name in config.only]
-    for count, work in product(sizes, chosen):
-        if (work.name, count) not in there and (work.most is None or count <= work.most):
+    plan = [(count, work) for work in chosen for count in work.counts or sizes]
+    for count, work in sorted(plan, key=lambda one: one[0]):
+        if (work.name, count) not in there:
             zoo = copied_zoo(source, count, config.work / f"zoo-{count}")
             with _scratch(config.work) as scratch:
                 cost = cost_of_process(work.command(str(zoo.resolve()), scratch), scratch, workers=work.workers)
@@ -129,14 +131,14 @@ def rows_of(measured: Rows, sizes: list[int]) -> Rows:
     for work in WORKS:
         by_size = {row["teachers"]: row for row in measured if row["work"] == work.name}
         found: Row = {"work": work.name, "told": work.told, "limit": work.limit}
-        for size in sizes:
+        for size in sorted({*sizes, *work.counts}):
             one = by_size.get(size, {})
             found |= {
                 f"cpu_{size}": one.get("cpu_seconds"), f"seconds_{size}": one.get("seconds"),
                 f"peak_{size}": one.get("peak_mib"), f"worker_peak_{size}": one.get("worker_peak_mib"),
             }  # fmt: skip
         if by_size:
-            rows.append(found | _growth(found, sizes))
+            rows.append(found | _growth(found, list(work.counts or sizes)))
     return rows
 
 
@@ -160,7 +162,7 @@ def _write(config: ScaleConfig, sizes: list[int], kept: Row) -> str:
     cells += [f"{{seconds_{most}:.1f}}"]
     cells += [f"{{{name}_{size}:.0f}}" for name in ("peak", "worker_peak") for size in (few, most)]
     tables = [markdown_table(" | ".join(header), " | ".join(cells), rows)]
-    notes = _notes(config, sizes, rows)
+    notes = [*_notes(config, sizes, rows), _total(kept)]
     if tasks := kept.get(CLUSTER):
         title = f"Tasks that do nothing, given to {WORKERS} workers of a cluster on this machine:"
         named = "tasks | ms a task | MiB of the process that gives them out"
@@ -185,6 +187,19 @@ def _write(config: ScaleConfig, sizes: list[int], kept: Row) -> str:
     )
 
 
+def seconds_of(kept: Row) -> float:
+    """What all measurements took together, seconds of the clock."""
+    alone = [row["seconds"] for row in (*kept["measured"], *kept.get(STACKED, []))]
+    return sum(alone) + sum(row["tasks"] * row["overhead_ms"] / 1000 for row in kept.get(CLUSTER, []))
+
+
+def _total(kept: Row) -> str:
+    return (
+        f"All measurements together: {seconds_of(kept) / 60:.0f} minutes of the clock, without loading the program; "
+        f"asked for are {MOST_SECONDS / 60:.0f}."
+    )
+
+
 def _notes(config: ScaleConfig, sizes: list[int], rows: Rows) -> list[str]:
     few, most = sizes[0], sizes[-1]
     notes = [
@@ -201,15 +216,20 @@ def _notes(config: ScaleConfig, sizes: list[int], rows: Rows) -> list[str]:
         notes.append("They are those of a busy machine: other programs had most of its cores.")
     missing = [
         f"{work.name} with {size}"
-        for size, work in product(sizes, WORKS)
-        if size <= (work.most or most) and not any(row["work"] == work.name and row[f"cpu_{size}"] for row in rows)
+        for work in WORKS
+        for size in work.counts or sizes
+        if not any(row["work"] == work.name and row[f"cpu_{size}"] for row in rows)
     ]
     if missing:
         notes.append(f"Still to come: {', '.join(missing)}.")
-    if capped := [work for work in WORKS if work.most and work.most < most]:
-        notes.append(
-            f"Not with more, since it would take an hour: {', '.join(f'{w.name} ({w.most})' for w in capped)}."
-        )
+    for work in WORKS:
+        row = next((row for row in rows if row["work"] == work.name and row["exponent"]), None)
+        if row and work.counts:
+            took = ", ".join(f"{row[f'cpu_{count}']:.1f} s with {count}" for count in work.counts)
+            notes.append(
+                f"{work.name}: {took}, from which its exponent is: {most} would take longer than all else together. "
+                "Every teacher answers about every image; with more teachers that outweighs what grows less."
+            )
     steeper = [row for row in rows if max(row["exponent"] or 0.0, row["steep"] or 0.0) > LINEAR]
     if steeper:
         told = "; ".join(f"{row['work']} ({max(row['exponent'] or 0.0, row['steep'] or 0.0):.2f})" for row in steeper)

@@ -30,7 +30,6 @@ def bibtex_of(run: RunFolder) -> str:
 def _used(run: RunFolder) -> Iterator[Any]:
     """The registered classes that a run used; those that this version does not know are passed over."""
     from dfml.inversion import INVERTERS
-    from dfml.meta.learners import LEARNERS
     from dfml.methods import METHODS
 
     spec = run.spec
@@ -48,8 +47,11 @@ def _used(run: RunFolder) -> Iterator[Any]:
             if method.inverter:
                 yield INVERTERS.get(method.inverter)
     learner = spec.kind == "train" and spec.config.get("learner")
-    if isinstance(learner, str) and learner in LEARNERS:
-        yield LEARNERS.get(learner)
+    if isinstance(learner, str):
+        from dfml.meta.learners import LEARNERS  # only here: they need PyTorch, the others do not
+
+        if learner in LEARNERS:
+            yield LEARNERS.get(learner)
 
 
 def _methods_behind(model: Path) -> list[str]:

@@ -44,7 +44,7 @@ def follow(
             address = asked_for(None) or spec.cluster  # that of today, where the cluster was started anew
             status.change(state="queued", text=f"waiting for a worker of the cluster at {address}")
             there = RemoteRun(
-                address, folder.path, tell=lambda text: None, wanted=wanted, status=status.of_node
+                address, folder.path, tell=lambda text: None, silent=status.say, wanted=wanted, status=status.of_node
             )  # fmt: skip
             found = there.outcome(
                 do_there, {}, folders=folders_of(spec.zoo, spec.data), device=spec.device
@@ -86,6 +86,10 @@ class _Status:
         """Write it again now and then, so that it is seen to be alive."""
         if time.monotonic() - self.written > HEARTBEAT_SECONDS:
             write_raw(self.folder.path, self.of_node({}))
+
+    def say(self, text: str) -> None:
+        """Say something of the node in its place; how long the run will take is then unknown."""
+        write_raw(self.folder.path, self.of_node({"text": text, "eta_seconds": None, "eta_range": None}))
 
     def of_node(self, there: dict[str, Any]) -> dict[str, Any]:
         """The status of the run here, by what its node says."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dfml.cluster.fan_out import WHOLE, Ask, in_processes, part_of_gpu
+from dfml.cluster.nodes import NoAnswer
 from dfml.core.errors import BadInput, RunFailed, StopRequested
 from dfml.core.paths import given_path
 from dfml.core.texts import is_address
@@ -33,6 +34,7 @@ class RemoteRun:
     Args:
         folder: The run's, which exists.
         tell: Called with how far the run is.
+        silent: Called with what is told of a node that does not answer; ``tell``, if left out.
         wanted: Asked every half second; once it says no, the run is stopped, and what it has kept is fetched.
         status: Makes of the node's ``status.json`` the one that is kept here.
         beside: A file beside the folder that belongs to it, if there is one.
@@ -44,12 +46,13 @@ class RemoteRun:
         folder: Path,
         *,
         tell: Callable[[str], None],
+        silent: Callable[[str], None] | None = None,
         wanted: Callable[[], bool],
         status: Callable[[dict[str, Any]], dict[str, Any]] = dict,
         beside: str | None = None,
     ) -> None:
         self.address, self.folder, self.beside = address, folder, beside
-        self.tell, self.wanted, self.status = tell, wanted, status
+        self.tell, self.silent, self.wanted, self.status = tell, silent or tell, wanted, status
         self._at: list[str] = []
         self._over = False
         self._heard = 0
@@ -130,12 +133,15 @@ class RemoteRun:
         return [*own, self.beside] if self.beside else own
 
     def _answer(self, ask: Ask, at: list[str], function: Callable[..., Any], *given: Any) -> Any:  # noqa: ANN401
-        """What the node says; None where it is gone."""
+        """What the node says; None where it is gone, or gives no sign of life."""
         worker, number = at
         try:
             return ask(function, number, *given, workers=[worker], on_error="raise").get(worker)
+        except NoAnswer as told:
+            self.silent(str(told))
         except (OSError, TimeoutError, KeyError, ValueError):
-            return None
+            pass
+        return None
 
     def _keep(self, changes: list[Change]) -> None:
         for change in changes:

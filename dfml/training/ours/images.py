@@ -1,6 +1,6 @@
 """Recovered images as a student sees them: mirrored and moved, revised by all teachers, or labelled by a panel."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from dfml.data.episodes import PseudoTask
 from dfml.inversion.consensus import ConsensusConfig
 from dfml.meta.model import MetaModel
 from dfml.meta.multi_teacher import MultiHeadStudent, MultiTeacherProtoNet
-from dfml.meta.outer import OuterStep, Task, TaskLoss
+from dfml.meta.outer import Moved, OuterStep, Task, TaskLoss, as_it_is
 from dfml.tasks.cache import Recoveries
 from dfml.tasks.consensus_cache import ConsensusRecoveries
 from dfml.tasks.memory import TaskMemory
@@ -22,9 +22,6 @@ from dfml.training.teacher_policy import TeacherPolicy
 from dfml.zoo.build.classifier import augment
 from dfml.zoo.oracles.asking import AskingConfig
 from dfml.zoo.zoo import Zoo
-
-Moved = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-"""Maps images [N, C, H, W] to what a student sees of them."""
 
 
 def may_mirror(zoo: Zoo, flip: bool) -> bool:
@@ -128,6 +125,23 @@ class MemoryPanel:
     def parts(self) -> dict[str, Any]:
         """For checkpoints; "committee" is what earlier ones call the output layers."""
         return {} if self.heads is None else {"committee": self.heads}
+
+
+def seen_and_panel(
+    config: Any,  # noqa: ANN401 - the options of TEAPOT
+    model: MetaModel,
+    recoveries: Recoveries,
+    policy: TeacherPolicy,
+    generator: torch.Generator,
+) -> tuple[Moved, MemoryPanel | None]:
+    """What TEAPOT's student sees of images, mirrored and moved with ``augment``, and the panel, if there is one."""
+    seen: Moved = as_it_is
+    if config.augment:
+        seen = Augmenter(recoveries.zoo, flip=config.flip, shift=config.shift)
+    if not config.panel:
+        return seen, None
+    count = config.way * (config.shot + config.query)
+    return seen, MemoryPanel(config, model, recoveries, policy, count=count, moved=seen, generator=generator)
 
 
 def side_by_side(answers: Sequence[torch.Tensor], missing: float) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """What a teacher is worth: by its reported accuracy, as a start, or by its features on new classes, as a reward."""
 
 from collections.abc import Callable, Generator, Iterator
+from random import Random
 
 import torch
 
@@ -73,6 +74,20 @@ def start_from_best(zoo: Zoo, model: MetaModel) -> Iterator[Event]:
     if better := sum((card.accuracy or 0.0) > teacher.card.accuracy for card in zoo.cards):
         why = f"which cannot be loaded or are no {model.architecture} like it"
         yield Note(0, f"passed over {better} with better reports, {why}", kind="teacher")
+
+
+def start_from_any(zoo: Zoo, model: MetaModel, seed: int) -> Iterator[Event]:
+    """Give a meta-model the weights of a teacher of its architecture that a seed draws, whatever anybody reports."""
+    cards = [card for card in zoo.cards if card.architecture == model.architecture]
+    for card in Random(seed).sample(cards, len(cards)):
+        teacher = yield from read_teacher(zoo, card)
+        if teacher and fits(teacher.net, model.net):
+            load_teacher_weights(model, teacher, head=False, who=model.details["method"])
+            model.details["drawn_init"] = f"teacher {card.id}"
+            yield Note(0, f"starts from teacher {card.id}, drawn by the seed", kind="teacher")
+            return
+    text = f"no teacher that gives its weights is a {model.architecture} of its shape"
+    yield Note(0, f"starts from fresh weights: {text}", kind="teacher")
 
 
 class FeatureRewards:

@@ -22,8 +22,9 @@ BN_MODES = {
 WAYS = {
     "steps": "A few gradient steps on the support images, as in MAML.",
     "centroid": "The class whose support images lie nearest in feature space; no steps.",
+    "linear": "Logistic regression on the features of the support images, which stay as they are.",
 }
-TITLES = {"steps": "Gradient steps", "centroid": "Nearest centroid"}
+TITLES = {"steps": "Gradient steps", "centroid": "Nearest centroid", "linear": "Linear head"}
 CENTROID_LEARNERS = {"protonet"}
 """Learners whose models adapt by centroids: known without torch, so that a page is drawn before it is loaded."""
 ICFIL = (
@@ -44,7 +45,7 @@ class Settings(NamedTuple):
     @property
     def words(self) -> str:
         """What is done to the support images."""
-        return "nearest centroid" if self.how == "centroid" else f"{self.steps} gradient steps"
+        return f"{self.steps} gradient steps" if self.how == "steps" else TITLES[self.how].lower()
 
 
 def own_way(card: dict[str, Any]) -> Adapt:

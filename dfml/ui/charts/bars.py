@@ -25,13 +25,17 @@ def accuracy_histogram(accuracies: Sequence[float]) -> go.Figure:
     colours = palette()
     # A bin holds its lower end, not its upper one: without this, 100 % would stand above 100 %.
     below = [min(value, 1 - 1e-9) for value in accuracies]
-    bins = {"start": int(min(below) / width) * width, "end": high + width, "size": width}
+    first, last = int(min(below) / width), int(max(below) / width) + 1
+    bins = {"start": first * width, "end": high + width, "size": width}
+    # From a number to a number, and a little more: no bar stands beyond the last one, which would be left out else.
+    ends = [width * (first // 5 * 5 - 0.2), width * (-(-last // 5) * 5 + 0.2)]
+    figure.update_xaxes(range=ends, tick0=0, dtick=5 * width)
     look = {"color": colours.series[0], "line": {"width": 1, "color": colours.quiet}}
     hover = "%{x}: %{y} teachers<extra></extra>"
     figure.add_trace(go.Histogram(x=below, xbins=bins, marker=look, hovertemplate=hover))
     mean = sum(accuracies) / len(accuracies)
     _mark_value(figure, mean, f"mean {mean:.1%}")
-    figure.update_layout(showlegend=False, bargap=0.04, hovermode="closest", margin_t=28)
+    figure.update_layout(showlegend=False, bargap=0.04, hovermode="closest", margin={"t": 28, "r": 24})
     return figure
 
 

@@ -15,7 +15,7 @@ class Chart {
     this.name = `clip${Math.random().toString(36).slice(2)}`;
     this.past = shape('rect', { x: 0, y: -9, height: 4000 });
     this.svg.append(shape('defs', {}, shape('clipPath', { id: this.name }, this.past)));
-    for (const part of ['grid', 'ticks', 'levels', 'bands', 'faint', 'ahead', 'lines', 'dots', 'marks', 'cross', 'names']) this[part] = layer(part);
+    for (const part of ['grid', 'ticks', 'bands', 'faint', 'ahead', 'lines', 'dots', 'levels', 'marks', 'cross', 'names']) this[part] = layer(part);
     for (const part of ['bands', 'lines', 'dots', 'marks']) set(this[part], { 'clip-path': `url(#${this.name})` });
     this.hair = shape('line', { class: 'hair' }); this.cross.append(this.hair);
     this.yName = shape('text', { class: 'name' }); this.xName = shape('text', { class: 'name', 'text-anchor': 'end' });

@@ -112,7 +112,7 @@ def _single(facts: Facts) -> Scene:
         counts = [int(i in first[:number]) for i in range(len(facts["classes"]))]
         title = f"{number} of {len(counts)} classes known"
         changes = {**state.changes, "map": {"known": 1, "counts": counts, "title": title}}
-        states.append(State(changes, seconds=0.35, label=state.label))
+        states.append(State(changes, seconds=0.35, label=f"{number} of its {len(first)} classes"))
     return Scene(scene.panels, states)
 
 

@@ -107,13 +107,11 @@ def figure(facts: Facts, choices: Choices, step: int) -> Figure:
     rate, axis = choices["share"], choices["axis"]
     if step == 4:
         row = facts["training"]["rates"]["60"]
-        formula = f"± {100 * row['ci95']:.1f}, {row['seeds']} seeds, paired: {facts['training']['source']}"
+        formula = f"± {100 * row['ci95']:.1f}, {row['seeds']} seeds, paired, by `bench pollution`"
         return Figure("gained at 60 %", f"{points(row['gain'])} points", formula)
     if step == 5:
         (count, of), *_ = distrusted(facts, "0")
-        return Figure(
-            "honest, yet distrusted", f"{count} of {of}", f"in zoos without deceit: {facts['training']['source']}"
-        )
+        return Figure("honest, yet distrusted", f"{count} of {of}", "in zoos without deceit, by `bench pollution`")
     teachers = facts["teachers"][rate]
     honest = sum(t["kind"] == "clean" for t in teachers)
     if step == 1:

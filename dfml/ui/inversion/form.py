@@ -86,7 +86,7 @@ def inversion_form() -> None:
         told = f"{listed(chosen, MOST)}: {preset} preset, {counted(per_class, 'image')} per class, seed {spec['seed']}"
         together = ". They wait in line: one works on a device at a time." if len(chosen) > 1 else ""
         st.caption(told + together, width="stretch")
-    if long := took_text(chosen[0], preset):
+    if long := took_text(chosen[0], preset, per_class):
         st.caption(long)
     if start:
         with one_line_errors():

@@ -17,11 +17,15 @@ IDEAS = {"pixels": "Pixels", "generator": "Generators"}
 
 
 class Measured(NamedTuple):
-    """What the table says of an inverter: seconds of a recovery and of a warm-up (0: none), and what was recovered."""
+    """What the table says of an inverter: seconds of a recovery and of a warm-up (0: none), and what was recovered.
+
+    ``per_class`` is how many images of each class were.
+    """
 
     seconds: float
     warm_up: float
     what: str
+    per_class: int
 
 
 def inverter_cards(registry: Any, preset: str) -> dict[str, list[Card]]:  # noqa: ANN401 - Registry[Inverter], needs torch
@@ -42,11 +46,13 @@ def took(name: str, preset: str, *, table: Path = MEASURED) -> str:
     return in_minutes(row.seconds) + (f", after {in_minutes(row.warm_up)} once for a zoo" if row.warm_up else "")
 
 
-def took_text(name: str, preset: str) -> str:
-    """Say on what that was measured."""
+def took_text(name: str, preset: str, per_class: int) -> str:
+    """Say on what that was measured, and where another number of images is asked for."""
     if not (long := took(name, preset)):
         return ""
-    return f"Recovering {measured(MEASURED)[name].what} with this demo took {long}, with gradients on two CPU cores."
+    row = measured(MEASURED)[name]
+    other = "" if per_class == row.per_class else f" Here it is {per_class} a class, for which it was not measured."
+    return f"Recovering {row.what} with this demo took {long}, with gradients on two CPU cores.{other}"
 
 
 @cache
@@ -58,7 +64,8 @@ def measured(path: Path) -> dict[str, Measured]:
         for part, zoo in (("rows", table["zoo"]), ("transformers", "cifar-fs-vit")):
             for row in table[part]:
                 if row["oracle"]["kind"] == "autograd":
-                    what = f"{table['per_class']} images per class of a teacher of {zoo}"
-                    told = Measured(float(row["seconds"]), float(row["warm_up_seconds"] or 0), what)
+                    many = int(table["per_class"])
+                    what = f"{many} images per class of a teacher of {zoo}"
+                    told = Measured(float(row["seconds"]), float(row["warm_up_seconds"] or 0), what, many)
                     found.setdefault(row["inverter"], told)
     return found

@@ -196,7 +196,7 @@ def _panel(one: Watched, key: str, names: Mapping[str, str]) -> None:
                 _details(one, key, names)
         if not names:
             cited = st.popover("Cite", icon=":material/format_quote:", key=f"{key}:cite", on_change="rerun")
-            if cited.open:  # only then, for what a run used is known to the registries, which need PyTorch
+            if cited.open:  # only then, for what a training used is known to a registry that needs PyTorch
                 with cited:
                     methods()
                     st.markdown("What this run used, as BibTeX")
@@ -245,15 +245,15 @@ def progress_text(status: RunStatus, names: Mapping[str, str] | None = None) -> 
 
 
 def _waiting(text: str, names: Mapping[str, str]) -> str:
-    """What a queued run says, with the title of the run that it waits for; see ``DeviceQueue.try_take``."""
-    told = re.fullmatch(r"waiting for (\S+) \(run (.+?)(, \d+ more before this one)?\)", text)
+    """What a queued run says, with the title of the run that it waits for; see ``take_turns``."""
+    told = re.fullmatch(r"waiting for (\S+) \(run (.+)\)", text)
     if told is None:
         return plain(text)
-    device, name, ahead = told.groups()
+    device, name = told.groups()
     found = RunFolder(runs_root() / name) if name == Path(name).name else None
     who = names.get(name) or (found.title if found and not found.problem else "")
     who = who or f"{name}, outside this app,"  # a command, or a run of another folder
-    return f"waiting for {device}: {plain(who)} works on it{ahead or ''}{_starts(found)}"
+    return f"waiting for {device}: {plain(who)} works on it{_starts(found)}"
 
 
 def _starts(before: RunFolder | None) -> str:

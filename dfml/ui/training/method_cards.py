@@ -33,7 +33,8 @@ def method_cards(registry: Any, preset: str, first: str) -> dict[str, list[Card]
     for name in sorted(registry.names(), key=lambda one: one != first):
         method = registry.get(name)
         facts = [_took_at_first(name, preset), needs(method, method.preset(preset)), looked_at(name)]
-        found.append((idea_of(method), Card(name, method.title, method.summary, facts, method.reference)))
+        title = f"{method.title} ({other})" if (other := method.mostly(dict(method.preset(preset)))) else method.title
+        found.append((idea_of(method), Card(name, title, method.summary, facts, method.reference)))
     return by_idea(IDEAS, found)
 
 

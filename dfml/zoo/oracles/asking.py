@@ -14,7 +14,8 @@ from dfml.core.errors import BadInput
 if TYPE_CHECKING:
     import torch
 
-Outputs = Literal["logits", "probabilities"]
+Outputs = Literal["logits", "probabilities", "labels"]
+"""What an API gives: logits, probabilities, or one for the best class and zero for the others."""
 
 
 class ZerothOrderConfig(Config):
@@ -23,7 +24,7 @@ class ZerothOrderConfig(Config):
     q: int = Field(100, ge=1, le=10_000, description="Random directions per image and step.")
     mu: float = Field(0.005, gt=0, le=1, description="Length of a step along a direction, in units of pixels.")
     chunk: int = Field(10, ge=1, le=1000, description="Directions that are asked in one batch.")
-    outputs: Outputs = Field("logits", description="What the teacher answers with.")
+    outputs: Outputs = Field("logits", description="What the teacher answers with; labels: its best class alone.")
     budget: int | None = Field(None, ge=1, description="Most images that may be asked in all; none: no limit.")
     per_call: int | None = Field(None, ge=1, description="Most images that one gradient may ask; none: no limit.")
 

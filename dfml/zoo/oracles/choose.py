@@ -9,6 +9,7 @@ true gradient is about sqrt(q / (q + d)) (Nesterov and Spokoiny, 2017).
 import math
 
 import torch
+import torch.nn.functional as F
 
 from dfml.core.errors import BadInput, RunFailed
 from dfml.zoo.listing import TeacherCard
@@ -93,7 +94,11 @@ class ZerothOrderOracle:
             # What was sent is spent, also where no answer came or a request had to be repeated.
             self.queries += self.api.queries - before
         self.passes += 1
-        return scores.clamp_min(SMALLEST_PROBABILITY).log() if self.config.outputs == "probabilities" else scores
+        if self.config.outputs == "logits":
+            return scores
+        if self.config.outputs == "labels":  # whatever it gave, no more is looked at
+            scores = F.one_hot(scores.argmax(1), scores.shape[1]).to(x.dtype)
+        return scores.clamp_min(SMALLEST_PROBABILITY).log()
 
     def _unit_directions(self, count: int, x: torch.Tensor) -> torch.Tensor:
         """Gaussian directions of length 1, [count, N, C, H, W], drawn where the images are."""

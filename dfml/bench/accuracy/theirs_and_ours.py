@@ -1,0 +1,118 @@
+"""The published preset of each method beside its demo, so that what is theirs and what is ours can be told apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dfml.bench.accuracy.accuracy_table import FLOOR, name_of
+from dfml.bench.job import Row, Rows
+from dfml.bench.report import grouped, interval, markdown_table
+from dfml.bench.study_config import AccuracyConfig
+from dfml.core.config import Config
+from dfml.core.errors import BadInput
+from dfml.core.paths import read_json
+from dfml.data.pairing import difference
+from dfml.methods import METHODS
+
+PUBLISHED, DEMO = "published", "demo"
+SIZES = ("iterations", "validate_every", "validation_episodes")
+"""Options that say how long something is done, not what."""
+
+
+def beside_the_demo(config: AccuracyConfig, name: str, rows: Rows, runs: Rows) -> list[str]:
+    """A heading and a table of the published rows beside those of the demo's table in the same folder.
+
+    ``rows`` and ``runs`` are those of the published table, of this ``name``. Each number is that of the better
+    transductive way of adapting, which is named; differences are paired episode by episode. Empty where this is
+    another preset's table, or there is no such table of the demo.
+    """
+    path = config.out / name.replace(f"-{PUBLISHED}", f"-{DEMO}")
+    theirs, ours = rows, _stored(path.with_name(f"{path.name}.json"), config)
+    if config.preset != PUBLISHED or not ours:
+        return []
+    configs = {key[:2]: runs[0]["config"] for key, runs in grouped(runs, "method", "variant").items()}
+    demos = {key[0]: runs[0]["config"] for key, runs in grouped(ours.get("runs") or [], "method").items()}
+    places = ("seed", "rate", "data", "shots")
+    lines, loose = [], set()
+    there = grouped(_transductive(ours["rows"]), "method", *places)
+    for (method, variant, *place), mine in grouped(_transductive(theirs), "method", "variant", *places).items():
+        if METHODS.get(method).role != "method":
+            continue
+        floor = [r for r in theirs if r["method"] == FLOOR and [r.get(n) for n in places] == place]
+        demo = there.get((method, *place), [])
+        best, least, other = _best(mine), _best(_transductive(floor)), _best(demo)
+        assert best is not None
+        against = {"above random": (best, least), "demo above published": (other, best)}
+        cells = {}
+        for title, (one, two) in against.items():
+            found = difference(one, two) if one and two else None
+            cells[title] = _points(found.difference, found.difference_ci95) if found else "–"
+            if found and not found.paired:
+                cells[title] += " *"
+                loose.add(found.pairing)
+        own = configs.get((method, variant))
+        lines.append(
+            {
+                **dict(zip(places, place, strict=True)),
+                "method": name_of(best),
+                "ours in the demo": _changed(method, own, demos.get(method)),
+                PUBLISHED: _told(best),
+                DEMO: _told(other),
+                **cells,
+            }
+        )
+    if not lines:
+        return []
+    several = [name for name in places if name == "shots" or len({str(line[name]) for line in lines}) > 1]
+    titles = ["method", *several, "ours in the demo", PUBLISHED, DEMO, *against]
+    heading = (
+        "Theirs and ours: each method as it is published, and the demo with what this program adds or changes "
+        "(per cent and points, transductive; the better way of adapting of each, chosen on these same episodes)."
+    )
+    notes = [f"\\* {why}." for why in sorted(loose)]
+    return [heading, markdown_table(" | ".join(titles), "", lines), *notes]
+
+
+def _stored(path: Path, config: AccuracyConfig) -> Row:
+    """The demo's table, if there is one of the same split and changes."""
+    try:
+        stored = read_json(path, "results") if path.is_file() else {}
+    except BadInput:
+        return {}
+    alike = isinstance(stored, dict) and (stored.get("split"), stored.get("changes")) == (config.split, config.changes)
+    return stored if alike and isinstance(stored.get("rows"), list) else {}
+
+
+def _transductive(rows: Rows) -> Rows:
+    return [row for row in rows if row["bn"] == "transductive"]
+
+
+def _best(rows: Rows) -> Row | None:
+    return max(rows, key=lambda row: row["accuracy"], default=None)
+
+
+def _told(row: Row | None) -> str:
+    return "–" if row is None else f"{interval(row['accuracy'], row['ci95'])} ({row['adapt']})"
+
+
+def _points(value: float, half: float | None) -> str:
+    return f"{100 * value:+.2f}" + (f" ± {100 * half:.2f}" if half is not None else "")
+
+
+def _changed(method: str, published: Row | None, demo: Row | None) -> str:
+    """The options in which the demo differs, as it has them; those that only say for how long come last."""
+    cls = METHODS.get(method)
+    one, two = (_whole(cls.Config, config) for config in (published, demo))
+    if not one or not two:
+        return "–"
+    differing = [name for name in {**two, **one} if one.get(name) != two.get(name)]
+    differing.sort(key=lambda name: name in SIZES)
+    return ", ".join(f"{name}={two.get(name, 'as by default')}" for name in differing) or "nothing"
+
+
+def _whole(config: type[Config], stored: Row | None) -> Row:
+    """A stored config with the options that are younger than it; empty where it cannot be read any more."""
+    try:
+        return config.parse(stored).model_dump(mode="json") if stored else {}
+    except BadInput:
+        return {}
