@@ -118,7 +118,7 @@ def cut(recipe: Config, share: float) -> Any:  # noqa: ANN401 - of the same clas
 
 def with_differences(rows: Rows) -> Rows:
     """Each row with its difference from random weights in the same setting, seed, data, shot and way of adapting."""
-    along = ("scenario", "seed", "data", "shots", "adapt")
+    along = ("scenario", "seed", "data", "shots", "adapt")  # of all forms of a method
     floor = {tuple(row[name] for name in along): row for row in rows if row["method"] == FLOOR}
     found = []
     for row in rows:
@@ -131,8 +131,10 @@ def with_differences(rows: Rows) -> Rows:
 def scenario_table(rows: Rows, failures: Rows, config: ScenariosConfig) -> str:
     """One line a setting, data set, shot and method: both ways of adapting, and the better one less ``random``."""
     lines = []
-    for (scenario, data, shot, method), mine in grouped(rows, "scenario", "data", "shots", "method").items():
-        line: Row = {"scenario": scenario, "data": data, "shots": shot, "method": method}
+    lists = grouped(rows, "scenario", "data", "shots", "method", "variant")
+    for (scenario, data, shot, method, variant), mine in lists.items():
+        name = ", ".join(filter(None, [method, variant]))
+        line: Row = {"scenario": scenario, "data": data, "shots": shot, "method": name}
         means = {}
         for (adapt,), of_way in grouped(mine, "adapt").items():
             accuracy, half = over_seeds(of_way)

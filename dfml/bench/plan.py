@@ -64,9 +64,18 @@ def plan(
 ) -> list[BenchJob]:
     """One job a method, rate of pollution and seed, in the table's order; raise BadInput where any cannot be done.
 
-    ``changed`` makes the config that is trained of the preset's.
+    As published a method comes in all forms that its paper has. ``changed`` makes the config that is trained of the
+    preset's.
     """
     configs = {method: changed(recipe) for method, recipe in configs_for(config).items()}
+    forms = [
+        (method, variant, recipe.override(changes))
+        for method, recipe in configs.items()
+        for variant, changes in {
+            "": [],
+            **(METHODS.get(method).variants if config.preset == "published" else {}),
+        }.items()
+    ]
     zoo = next(iter(scenario.zoos.values()))
     check_data(config, zoo, way=max(int(getattr(c, "way", 5)) for c in configs.values()))
     place = "-".join(part for part in (config.name, config.preset) if part not in ("SS", "demo"))
@@ -74,9 +83,10 @@ def plan(
     return [
         job_of(
             config,
-            Path(place, f"{method}{'' if rate is None else f'-{rate}'}-seed{seed}"),
+            Path(place, f"{'-'.join(filter(None, [method, variant]))}{'' if rate is None else f'-{rate}'}-seed{seed}"),
             method,
             recovering_anew(recipe, seed) if config.own_recoveries else recipe,
+            variant=variant,
             zoo=zoo,
             seed=seed,
             scenario=config.name,
@@ -84,7 +94,7 @@ def plan(
             prepares=METHODS.get(method).prepare is not Method.prepare,
             choice_episodes=None if config.calibrate else config.choice_episodes,
         )
-        for method, recipe in configs.items()
+        for method, variant, recipe in forms
         for (rate, seed), zoo in scenario.zoos.items()
     ]
 

@@ -13,7 +13,7 @@ from dfml.meta.choices import RATES
 from dfml.meta.evaluation import interval95, query_accuracy
 from dfml.meta.model import MetaModel
 
-STEPS = (5, 10, 20, 50, 100)
+STEPS = (5, 10, 20, 50)
 """Numbers of steps that are read off one descent."""
 
 

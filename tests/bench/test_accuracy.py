@@ -68,6 +68,16 @@ def played(monkeypatch):
     return do
 
 
+def test_as_published_a_method_comes_in_all_its_forms_and_each_is_a_run_of_its_own(bench, stored, played):
+    small = ["width=4", "test_steps=1", "validation_episodes=1", "epochs=1"]
+    found = bench(methods=["random", "dro"], preset="published", changes=small)
+    modes = {order.variant: order.spec.config["mode"] for order in played.asked if order.spec.method == "dro"}
+    assert modes == {"": "offline", "online": "online"}
+    assert len({order.folder for order in played.asked}) == 3
+    assert {(row["method"], row.get("variant")) for row in found["summary"]} >= {("dro", None), ("dro", "online")}
+    assert "| dro, online |" in stored("accuracy-tiny-published")[1]
+
+
 def test_several_seeds_are_one_row_a_method_and_shot(bench, stored, played):
     found = bench(methods=["random", "average", "random"], seeds=(0, 1))
     assert len(found["rows"]) == 2 * 2 * 2 * 2 and len(found["summary"]) == 2 * 2
