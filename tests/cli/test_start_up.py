@@ -148,6 +148,10 @@ bench curve --methods pixels|pixels
 bench curve --steps 0|--steps
 bench curve --zoo {zoo} --teachers 101|101
 bench curve --out {tables}|{tables}
+bench weighing --data sample:cifar-fs --zoo {nowhere}|{nowhere}
+bench weighing --data sample:cifar-fs --rates 0|rate
+bench membership --data {nowhere}|{nowhere}
+bench membership --data sample:cifar-fs|train
 bench scenarios --data sample:cifar-fs --settings nonsense|nonsense
 bench scenarios --data sample:cifar-fs --methods random,nonsense|nonsense
 bench scenarios --data sample:cifar-fs --set nonsense=1|nonsense
@@ -262,7 +266,7 @@ def places(tmp_path_factory):
     write_json(root / "foreign" / "table.json", {**whole, "zoo": "http://127.0.0.1:1"})
     for name in (
         "sinusoid", "scale", "speed", "waiting", "inversion-cifar-fs-conv4-demo", "heterogeneity-cifar-fs-conv4-demo",
-        "ablations-cifar-fs-conv4-published", "scenarios-published",
+        "ablations-cifar-fs-conv4-published", "scenarios-published", "curve-cifar-fs-conv4-demo",
         "pollution-cifar-fs-conv4-both-demo", "accuracy-polluted-cifar-fs-conv4-demo", "accuracy-mixed-domains-demo",
     ):  # fmt: skip
         (root / "tables" / f"{name}.md").write_text("mine")
