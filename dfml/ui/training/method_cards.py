@@ -32,7 +32,8 @@ def method_cards(registry: Any, preset: str, first: str) -> dict[str, list[Card]
     found = []
     for name in sorted(registry.names(), key=lambda one: one != first):
         method = registry.get(name)
-        facts = [_took_at_first(name, preset), needs(method, method.preset(preset)), looked_at(name)]
+        facts = [_took_at_first(name, preset), needs(method, method.preset(preset))]
+        facts += [looked_at(name)] if preset == "demo" else []
         title = f"{method.title} ({other})" if (other := method.mostly(dict(method.preset(preset)))) else method.title
         found.append((idea_of(method), Card(name, title, method.summary, facts, method.reference)))
     return by_idea(IDEAS, found)

@@ -83,7 +83,7 @@ def preset_cell(grid: GridContainer) -> str:
         "**paper**: the authors' own size; hours without a GPU"
     )
     look = {"default": "demo", "required": True, "width": "stretch", "help": text}
-    with grid.cell():
+    with grid.cell(column_span=2):
         return lasting(st.segmented_control, "Preset", list(PRESETS), key="preset", **look)
 
 
