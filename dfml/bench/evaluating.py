@@ -79,7 +79,7 @@ def chosen_steps(
     """
     from dataclasses import asdict
 
-    from dfml.meta.step_choice import best_of, candidates_of
+    from dfml.bench.accuracy.step_choice import best_of, candidates_of
 
     if not job.chooses_on(data):
         return None

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from dfml.bench.job import EPISODE_SEED, QUERY, Row, Rows, Say
-from dfml.bench.plan import BASELINES, plan
+from dfml.bench.plan import BASELINES, configs_for, plan
 from dfml.bench.report import claim_report, grouped, markdown_table, mean_interval, over_seeds, write_report
 from dfml.bench.scenarios import MIXED, set_up
 from dfml.bench.study import Outcome, do_study
@@ -60,6 +60,8 @@ def bench_scenarios(config: ScenariosConfig, *, progress: Say = lambda line: Non
     report_name = f"scenarios-{config.preset}"
     claim_report(config.out, report_name)
     asked = [_of_setting(config, name) for name in config.settings]
+    for each in asked:
+        configs_for(each)  # before zoos are merged, which takes time
     scenarios = [set_up(each, progress) for each in asked]
     pairs = zip(asked, scenarios, strict=True)
     jobs = [job for each, scenario in pairs for job in plan(each, scenario, lambda recipe: cut(recipe, config.share))]

@@ -34,7 +34,7 @@ NAME = PROGRAM
 RESUMED = ("train", "invert")
 GO_ON = (
     "bench ablations", "bench accuracy", "bench curve", "bench heterogeneity", "bench lessons", "bench pollution",
-    "bench reproduce", "bench scale", "bench scenarios", "bench waiting",
+    "bench reproduce", "bench scale", "bench scenarios", "bench waiting", "bench weighing",
     "runs record-demos", "zoo prepare", "zoo pretrain", "zoo similarity",
 )  # fmt: skip
 """Commands that keep what they have finished, and find it again when they are given a second time."""

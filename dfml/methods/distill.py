@@ -50,7 +50,9 @@ class DistillConfig(RecoveringConfig, InitConfig):
         "all", description="Whose answers an image is learned from: all teachers', or that of its own teacher alone."
     )
     taught_by: Literal["all", "one"] = Field(
-        "all", description="All teachers, or one alone that the seed draws: only its recoveries, and only its answers."
+        "all",
+        exclude_if=lambda value: value == "all",  # older runs have none
+        description="All teachers, or one alone that the seed draws: only its recoveries, and only its answers.",
     )
     distance: Distance = Field("kl", description="KL divergence of the answers, or squared distance of the logits.")
     decay: bool = Field(True, description="Let the learning rate fall to zero along a half cosine.")

@@ -2,6 +2,7 @@ import shutil
 
 import pytest
 
+from dfml.bench.accuracy.step_choice import accuracy_after_steps
 from dfml.bench.dro_paper import choose_adaptation as dro_adaptation
 from dfml.bench.dro_paper.choose_adaptation import candidates_table, check_validation, choose_adaptation
 from dfml.bench.study_config import DroProtocolConfig
@@ -12,7 +13,6 @@ from dfml.meta.choices import at_the_edge
 from dfml.meta.evaluation import evaluate
 from dfml.meta.learners import LearnerConfig, make_learner
 from dfml.meta.model import new_meta_model
-from dfml.meta.step_choice import accuracy_after_steps
 from dfml.runs.lab.sweep import configs_of
 
 
@@ -88,7 +88,7 @@ def test_it_is_chosen_for_the_options_of_the_runs(choose, monkeypatch):
         seen.append(model.learner.name)
         return dict.fromkeys(steps, (0.5, 0.1))
 
-    monkeypatch.setattr("dfml.meta.step_choice.accuracy_after_steps", accuracies)
+    monkeypatch.setattr("dfml.bench.accuracy.step_choice.accuracy_after_steps", accuracies)
     choose("learner=anil", "head=average")
     assert seen == 4 * ["anil"]
     rates = {row["inner_lr"] for row in choose("inner_lr=0.05")[2]}

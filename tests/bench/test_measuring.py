@@ -14,13 +14,13 @@ import pytest
 from filelock import FileLock
 
 from dfml.bench import evaluating, measuring
+from dfml.bench.accuracy import step_choice
 from dfml.bench.job import FAIR, BenchJob, Ledger, finished_rows, provenance_of
 from dfml.bench.plan import refuse_another_run
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
 from dfml.core.paths import REPOSITORY
 from dfml.data.episodes import EpisodeSampler
-from dfml.meta import step_choice
 from dfml.meta.evaluation import evaluate
 from dfml.meta.model import MetaModel
 from dfml.methods import METHODS

@@ -157,6 +157,10 @@ bench curve --methods pixels|pixels
 bench curve --steps 0|--steps
 bench curve --zoo {zoo} --teachers 101|101
 bench curve --out {tables}|{tables}
+bench weighing --data sample:cifar-fs --zoo {nowhere}|{nowhere}
+bench weighing --data sample:cifar-fs --rates 0|rate
+bench membership --data {nowhere}|{nowhere}
+bench membership --data sample:cifar-fs|train
 bench scenarios --data sample:cifar-fs --settings nonsense|nonsense
 bench scenarios --data sample:cifar-fs --methods random,nonsense|nonsense
 bench scenarios --data sample:cifar-fs --set nonsense=1|nonsense
@@ -272,7 +276,7 @@ def places(tmp_path_factory):
     for name in (
         "sinusoid", "scale", "speed", "waiting", "inversion-cifar-fs-conv4-demo", "heterogeneity-cifar-fs-conv4-demo",
         "ablations-cifar-fs-conv4-published", "scenarios-published", "membership-cifar-fs-conv4",
-        "weighing-cifar-fs-conv4-both",
+        "weighing-cifar-fs-conv4-both", "curve-cifar-fs-conv4-demo",
         "pollution-cifar-fs-conv4-both-demo", "accuracy-polluted-cifar-fs-conv4-demo", "accuracy-mixed-domains-demo",
     ):  # fmt: skip
         (root / "tables" / f"{name}.md").write_text("mine")

@@ -91,7 +91,7 @@ def test_purer_then_evaluate_adapt_and_export(dfml, answer, tiny_zoo_folder, pat
     words = ["evaluate", "--model", model, "--data", patterns, "--episodes", 2, "--query", 3]
     found = answer(*words, "--shots", 1, 5)
     modes = {(row["shots"], row["bn"], row["adapt"]) for row in found["rows"]}
-    assert len(found["rows"]) == len(modes) == 8 and {shots for shots, _, _ in modes} == {1, 5}
+    assert len(found["rows"]) == len(modes) == 12 and {shots for shots, _, _ in modes} == {1, 5}
     assert all(0 <= row["accuracy"] <= 1 and row["episodes"] == 2 for row in found["rows"])
     assert found["reference_seconds"] > 0
     (row,) = answer(*words, "--shots", 1, "--bn", "inductive", "--adapt", "centroid")["rows"]

@@ -227,7 +227,7 @@ def test_grey_pictures_and_every_architecture(architecture, grey_patterns):
         learner=make_learner("maml", LearnerConfig(inner_lr=0.05)), adapt_steps=2,
     )  # fmt: skip
     rows = evaluate(model, sampler(grey_patterns, episodes=2), calibrator=quick(inversion_steps=2, steps=2))
-    assert len(rows) == 4 and all(0 <= r.accuracy <= 1 for r in rows)
+    assert len(rows) == 6 and all(0 <= r.accuracy <= 1 for r in rows)
 
 
 def test_evaluating_compares_the_same_episodes_with_and_without(model, patterns):
@@ -239,7 +239,7 @@ def test_evaluating_compares_the_same_episodes_with_and_without(model, patterns)
         calibrator=quick(inversion_steps=3),
         progress=lambda done, total: heard.append((done, total)),
     )
-    assert len(rows) == 4 and heard[-1] == (3, 3) and len(heard) > 8
+    assert len(rows) == 6 and heard[-1] == (3, 3) and len(heard) > 8
     for row in rows:
         assert row.plain_per_episode == plain[row.adapt, row.bn].per_episode
         assert row.gain == pytest.approx(row.accuracy - row.uncalibrated, abs=1e-6)

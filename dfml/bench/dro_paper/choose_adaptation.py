@@ -99,7 +99,7 @@ def choose_adaptation(
 def _measured(method: str, recipe: AdaptConfig, zoo: Path, data: str, steps: list[int], threads: int | None) -> Rows:
     import torch
 
-    from dfml.meta.step_choice import accuracy_after_steps
+    from dfml.bench.accuracy.step_choice import accuracy_after_steps
     from dfml.nets.device import use_threads
     from dfml.training.context import Training
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from dfml.bench.accuracy.step_choice import accuracy_after_steps
 from dfml.bench.job import Row, Say
 from dfml.bench.lessons.building import LessonsConfig
 from dfml.bench.lessons.sheets import QUERY, SHOT, WAY, rounded, sample_episodes
@@ -13,7 +14,6 @@ from dfml.data.episodes import EpisodeSampler
 from dfml.meta.adaptation import AdaptedTask
 from dfml.meta.evaluation import evaluate
 from dfml.meta.model import MetaModel
-from dfml.meta.step_choice import accuracy_after_steps
 from dfml.methods import METHODS
 from dfml.runs.products import trained
 from dfml.runs.spec import RunSpec

@@ -2,9 +2,9 @@
 
 import pytest
 
-from dfml.meta import step_choice
+from dfml.bench.accuracy import step_choice
+from dfml.bench.accuracy.step_choice import Candidate, best_of, candidates_of
 from dfml.meta.evaluation import evaluate
-from dfml.meta.step_choice import Candidate, best_of, candidates_of
 from tests.meta.small import sampler, tiny_model
 
 
