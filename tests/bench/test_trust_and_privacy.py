@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from dfml.bench.trained_pictures import MembershipConfig, bench_membership
-from dfml.bench.weighing import WeighingConfig, bench_weighing
+from dfml.bench.trust.trained_pictures import MembershipConfig, bench_membership
+from dfml.bench.trust.weighing import WeighingConfig, bench_weighing
 from dfml.core.errors import BadInput
 from dfml.core.paths import REPOSITORY
 from dfml.meta.learners import LearnerConfig, ProtoNet
@@ -40,7 +40,7 @@ def test_each_network_has_its_rows_and_the_table_is_there_after_the_first(
     def fails(*_, **more):
         raise BadInput("stopped")
 
-    monkeypatch.setattr("dfml.meta.learned_pictures.model_membership", fails)
+    monkeypatch.setattr("dfml.bench.trust.learned_pictures.model_membership", fails)
     with pytest.raises(BadInput, match="stopped"):
         bench_membership(config)
     assert "Unfinished: 1 " in (tmp_path / "out" / "membership-tiny.md").read_text()

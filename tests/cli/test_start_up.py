@@ -143,6 +143,15 @@ bench heterogeneity --data sample:cifar-fs --method purrer|purrer
 bench heterogeneity --data sample:cifar-fs --set nonsense=1|nonsense
 bench heterogeneity --data sample:cifar-fs --zoo {zoo} --teachers 101|101
 bench heterogeneity --data sample:cifar-fs --out {tables}|{tables}
+bench membership --data {nowhere}|{nowhere}
+bench membership --data {data} --teachers 101|101
+bench membership --data {data} --shadows 3|'shadows'
+bench membership --data {data} --model {nowhere}|{nowhere}
+bench membership --data {data} --model {ensemble}|ensemble
+bench membership --data {data} --out {tables}|{tables}
+bench weighing --data sample:cifar-fs --rates 0,40|0 %
+bench weighing --data sample:cifar-fs --attack nonsense --work {work}|attack
+bench weighing --data sample:cifar-fs --out {tables}|{tables}
 bench curve --methods nonsense|nonsense
 bench curve --methods pixels|pixels
 bench curve --steps 0|--steps
@@ -266,7 +275,8 @@ def places(tmp_path_factory):
     write_json(root / "foreign" / "table.json", {**whole, "zoo": "http://127.0.0.1:1"})
     for name in (
         "sinusoid", "scale", "speed", "waiting", "inversion-cifar-fs-conv4-demo", "heterogeneity-cifar-fs-conv4-demo",
-        "ablations-cifar-fs-conv4-published", "scenarios-published", "curve-cifar-fs-conv4-demo",
+        "ablations-cifar-fs-conv4-published", "scenarios-published", "membership-cifar-fs-conv4",
+        "weighing-cifar-fs-conv4-both", "curve-cifar-fs-conv4-demo",
         "pollution-cifar-fs-conv4-both-demo", "accuracy-polluted-cifar-fs-conv4-demo", "accuracy-mixed-domains-demo",
     ):  # fmt: skip
         (root / "tables" / f"{name}.md").write_text("mine")

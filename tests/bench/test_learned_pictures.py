@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from dfml.bench.trust import learned_pictures
+from dfml.bench.trust.learned_pictures import learned_from, model_membership, scored_tasks
 from dfml.core.errors import BadInput
 from dfml.core.events import Done
 from dfml.data.folders import load_split
-from dfml.meta import learned_pictures
-from dfml.meta.learned_pictures import learned_from, model_membership, scored_tasks
 from dfml.meta.learners import LearnerConfig, ProtoNet
 from dfml.meta.model import new_meta_model
 from dfml.reports.membership import CALIBRATED, CONFIDENCE, CONTROL, LOSS

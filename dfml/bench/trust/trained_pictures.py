@@ -49,7 +49,7 @@ def bench_membership(config: MembershipConfig, *, progress: Say = lambda line: N
             refuse_ensemble("its membership tests are those of its teachers")
     claim_report(config.out, name)
 
-    from dfml.meta.learned_pictures import model_membership
+    from dfml.bench.trust.learned_pictures import model_membership
     from dfml.meta.model import MetaModel
     from dfml.nets.device import use_threads
     from dfml.reports.membership import teacher_membership
