@@ -50,6 +50,7 @@ def _polluted(rate: int, attack: str) -> list[Arm]:
     return [
         Arm("teapot", whole, "the whole method among deceptive teachers", polluted=zoo),
         Arm("teapot", f"{whole}, evenly", "does the policy help there?", ("teacher_policy=none",), whole, polluted=zoo),
+        Arm("teapot", f"{whole}, weighed", "does weighing before?", ("teacher_policy=episodes",), whole, polluted=zoo),
         Arm("teapot", f"{whole}, rejecting", "is rejecting better?", ("teacher_policy=reject",), whole, polluted=zoo),
     ]
 
@@ -88,6 +89,7 @@ ARMS: tuple[Arm, ...] = (
         ("no interpolation", "does interpolation hold off the drift of tasks?", ("interpolated=0",)),
         ("memory of one", "does a memory hold off the drift of tasks?", ("capacity=1",)),
         ("teachers evenly", "is the teacher policy worth anything in an honest zoo?", ("teacher_policy=none",)),
+        ("weighed before", "does weighing teachers once by 12 labelled episodes do?", ("teacher_policy=episodes",)),
         ("outliers rejected", "is rejecting outliers as good, in an honest zoo?", ("teacher_policy=reject",)),
         figures=DRIFT,
     ),
