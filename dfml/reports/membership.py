@@ -143,8 +143,13 @@ def plan_of(zoo: Zoo, card: TeacherCard, data: ClassSplit) -> ShadowPlan:
     config = PretrainConfig.parse(known) if isinstance(known, dict) else PretrainConfig()
     width = (read_config(zoo.folder / card.id).get("model_args") or {}).get("width")
     name = f"{card.architecture}:{width}" if width and card.architecture.startswith("fewshot_") else card.architecture
+    return ShadowPlan(name, _places(card, data), config)
+
+
+def _places(card: TeacherCard, data: ClassSplit) -> tuple[int, ...]:
+    """Positions of a teacher's classes among the data set's, in the order of its outputs."""
     places = [find_name(name, data.class_names) for name in card.classes or ()]
-    return ShadowPlan(name, tuple(place for place in places if place is not None), config)
+    return tuple(place for place in places if place is not None)
 
 
 def teacher_membership(
@@ -157,10 +162,10 @@ def teacher_membership(
     Yields:
         Progress while shadows are trained, and last ``Done(list[MembershipTest])``.
     """
-    teacher, plan = zoo.teacher(card.id), plan_of(zoo, card, real.data)
+    teacher = zoo.teacher(card.id)
     positions = np.concatenate([real.training, real.held_out])
     trained = np.arange(len(positions)) < len(real.training)
-    place = {c: slot for slot, c in enumerate(plan.classes)}
+    place = {c: slot for slot, c in enumerate(_places(card, real.data))}
     labels = torch.tensor([place[int(c)] for c in real.data.labels[positions]], device=real.device)
 
     def asked(network: Teacher) -> tuple[np.ndarray, np.ndarray]:
@@ -169,6 +174,7 @@ def teacher_membership(
     loss, confidence = asked(teacher)
     scores = {LOSS: -loss, CONFIDENCE: confidence}
     if shadows:
+        plan = plan_of(zoo, card, real.data)
         for done in train_shadows(real.data, plan, shadows, (list(card.mean), list(card.std)), jobs=jobs):
             yield Progress(done, shadows, f"shadow teachers of {card.id}")
         kept = load_shadows(real.data, plan, shadows)

@@ -1,3 +1,5 @@
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
@@ -124,6 +126,14 @@ def test_a_teacher_that_remembers_is_found_out_and_a_barely_trained_one_is_not(s
     monkeypatch.setattr(zoo, "teacher", lambda which: teacher)
     found, _ = told(zoo, data)
     assert all(test.tells and test.auc == test.found == 1 for test in found.values())
+
+
+def test_how_a_teacher_was_trained_is_not_asked_without_shadows(scenes, monkeypatch):
+    data, zoo = scenes
+    monkeypatch.setattr("dfml.reports.membership.plan_of", Mock(side_effect=BadInput("not known")))
+    assert list(told(zoo, data)[0]) == [LOSS, CONFIDENCE]
+    with pytest.raises(BadInput, match="not known"):
+        told(zoo, data, shadows=2)
 
 
 def test_shadows_divide_the_images_and_are_trained_once(scenes, monkeypatch):

@@ -1,5 +1,6 @@
 """What a run of kind ``invert`` does, with a real inverter on a tiny zoo."""
 
+import json
 import os
 import signal
 import time
@@ -236,3 +237,23 @@ def test_a_stop_during_the_privacy_report_stops_the_run(tiny_zoo_folder, monkeyp
         data="somewhere",
     )  # fmt: skip
     assert run_in_process(order)["state"] == "stopped"
+
+
+def test_membership_tests_that_fail_leave_the_distances(tiny_zoo_folder, patterns, monkeypatch):
+    def fails(*args, **more):
+        raise ValueError("odd answers")
+        yield
+
+    monkeypatch.setattr("dfml.reports.membership.teacher_membership", fails)
+    order = spec(
+        kind="invert", method="pixels", zoo=str(tiny_zoo_folder), per_class=1, config={"steps": 2}, teachers=["0"],
+        data=str(patterns),
+    )  # fmt: skip
+    result = run_in_process(order)
+    folder, told = RunFolder(result["run"]), result["teachers"][0]["privacy"]
+    kept = json.loads((folder.path / "recovered" / "000" / "privacy.json").read_text())
+    assert result["state"] == "finished" and told["level"] == kept["level"] and kept["spaces"]
+    assert told["verdict"] == kept["verdict"] and not kept["membership"]
+    assert "odd answers" in told["membership"][0]
+    (note,) = [note for note in folder.notes() if note.kind == "problem"]
+    assert "odd answers" in note.text

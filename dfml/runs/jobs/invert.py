@@ -120,7 +120,7 @@ def invert(context: JobContext) -> Generator[Event, None, None]:
         for recovery in event.recoveries:
             teacher = recovery.task.teacher_id
             if problem := (yield from _file(recovery, zoo, spec, folder / teacher)):
-                yield Note(offset, f"no privacy report of teacher {teacher}: {problem}", "problem")
+                yield Note(offset, f"teacher {teacher}: {problem}", "problem")
             reports[teacher] = recovery.report
         if event.recoveries:
             yield Checkpoint(offset, {"offset": offset, "finished": list(reports)})
@@ -162,7 +162,7 @@ def _recover_in_groups(
 
 
 def _file(recovery: Recovery, zoo: Zoo, spec: RunSpec, folder: Path) -> Generator[Event, None, str]:
-    """Write a recovery, and its privacy report where ``data`` names the real images; return why not."""
+    """Write a recovery, and its privacy report where ``data`` names the real images; return why a part is missing."""
     from dfml.reports.membership import teacher_membership
     from dfml.reports.privacy import privacy_report, real_pictures
 
@@ -172,22 +172,24 @@ def _file(recovery: Recovery, zoo: Zoo, spec: RunSpec, folder: Path) -> Generato
     recovery.save(folder)
     if not data:
         return ""
-    problem = ""
+    problem, told = "", {"level": None, "verdict": "", "data": data, "membership": []}
     try:
         found = privacy_report(zoo, which, recovery.task, data)
+        # Saved before its membership tests, whose failure or kill must not cost the distances.
+        replace(found, notes=[*found.notes, "The membership tests did not end."]).save(folder)
+        told |= {"level": found.level, "verdict": found.verdict, "data": found.data}
         real = real_pictures(zoo, which, data, device=recovery.task.images.device)
         asked = teacher_membership(zoo, real, zoo.card(which), shadows=spec.shadows, jobs=spec.threads or 1)
         found = replace(found, membership=(yield from until_done(asked)))
         found.save(folder)
-        recovery.report["privacy"] = {
-            "level": found.level, "verdict": found.verdict, "data": found.data,
-            "membership": [test.verdict for test in found.membership],
-        }  # fmt: skip
+        told["membership"] = [test.verdict for test in found.membership]
     except StopRequested:
         raise
     except Exception as error:  # foreign images of any kind, too little memory
-        problem = " ".join(str(error).split())[:300] or type(error).__name__
-        recovery.report["privacy"] = {"level": None, "verdict": f"no privacy report: {problem}", "data": data}
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        problem = f"no {'membership tests' if told['level'] else 'privacy report'}: {reason}"
+        told |= {"membership": [problem]} if told["level"] else {"verdict": problem}
+    recovery.report["privacy"] = told
     recovery.save(folder)
     return problem
 
