@@ -7,8 +7,12 @@ Each test is a score that is higher for images that look trained on:
 - ``calibrated``: the mean loss of shadows that did not see the image, less the network's own (Watson et al., ICLR
   2022): an image that is easy for all no longer passes for one that was learned.
 
-``shadows alone`` is no test but their control: the same score without the network. It tells whether the two parts
-differ by themselves.
+Two controls say how to read them:
+
+- ``shadows alone``: the shadows' mean loss without the network, which tells whether the two parts differ by themselves
+  to networks that saw some of both;
+- ``shadow as target``: the loss of the shadows themselves, as mean over them. Chance alone chose what trained a shadow,
+  so here the two parts are alike, which those of a network need not be.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ from dfml.zoo.teacher import Teacher
 from dfml.zoo.zoo import Zoo
 
 LOSS, CONFIDENCE, CALIBRATED, CONTROL = "loss", "confidence", "calibrated", "shadows alone"
+TARGET = "shadow as target"
 NORMAL = 1.959964
 """97.5 % quantile of the normal distribution."""
 FALSE_ALARMS = 0.01
@@ -46,7 +51,7 @@ class MembershipTest:
     """What one score tells.
 
     Attributes:
-        score: ``loss``, ``confidence``, ``calibrated`` or ``shadows alone``; see the module.
+        score: ``loss``, ``confidence``, ``calibrated``, ``shadows alone`` or ``shadow as target``; see the module.
         auc: Chance that a training image has a higher score than a held-out one, in [0, 1]; 0.5 is a coin.
         ci95: Its 95 % interval, by DeLong's variance over images, which counts the network as given.
         found: Share of training images above the score that 1 % of the held-out ones exceed; 0.01 is a coin.
@@ -92,18 +97,25 @@ def membership_test(score: str, members: np.ndarray, others: np.ndarray) -> Memb
     """Compare scores of training images [n] and of held-out ones [m]; ``BadInput``: a score is no number."""
     if not (np.isfinite(members).all() and np.isfinite(others).all()):
         raise BadInput("an answer is no number, so nothing can be told by it.")
-    auc, (low, high) = delong(members, others)
-    tells, what = low > 0.5, NAMED[score]
+    return _told(score, *delong(members, others), found_at(members, others), len(members), len(others))
+
+
+def _told(score: str, auc: float, ci95: tuple[float, float], found: float, members: int, others: int) -> MembershipTest:
+    (low, high), what = ci95, NAMED[score]
     interval = f"AUC {auc:.3f}, 95 % interval {low:.3f} to {high:.3f}"
     if score == CONTROL:
         alike = low <= 0.5 <= high
         verdict = f"Shadows take both parts for {'equally' if alike else 'unequally'} hard ({interval})."
-    elif tells:
+    elif low > 0.5:
         verdict = f"{what} tells training images from held-out ones better than a coin ({interval})."
+    elif high < 0.5:
+        verdict = (
+            f"{what} tells the two parts apart the wrong way round: training images look less trained on ({interval}). "
+            "That is a sign, too, though not of plain memory."
+        )
     else:
-        where = "not above" if high >= 0.5 else "below"
-        verdict = f"{what} does not tell training images from held-out ones ({interval}: {where} 0.5)."
-    return MembershipTest(score, auc, (low, high), found_at(members, others), len(members), len(others), tells, verdict)
+        verdict = f"{what} does not tell training images from held-out ones ({interval})."
+    return MembershipTest(score, auc, ci95, found, members, others, low > 0.5, verdict)
 
 
 NAMED = {
@@ -111,6 +123,7 @@ NAMED = {
     CONFIDENCE: "The confidence",
     CALIBRATED: "The loss set against shadows",
     CONTROL: "The loss of shadows alone",
+    TARGET: "The loss of a shadow itself",
 }
 """How sentences call the scores."""
 
@@ -126,14 +139,33 @@ def loss_and_confidence(logits: torch.Tensor, labels: torch.Tensor) -> tuple[np.
     return F.cross_entropy(exact, labels, reduction="none").cpu().numpy(), exact.softmax(1).amax(1).cpu().numpy()
 
 
-def out_losses(shadows: Iterator[Shadow], losses: Callable[[Shadow], np.ndarray], positions: np.ndarray) -> np.ndarray:
-    """Mean loss [N] of the shadows that did not train on each image; of a pair at least one did not."""
-    total, count = np.zeros(len(positions)), np.zeros(len(positions))
-    for shadow in shadows:
-        out = ~np.isin(positions, shadow.trained)
-        total += np.where(out, losses(shadow), 0.0)
-        count += out
-    return total / count
+def out_losses(losses: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Mean loss [N] of the shadows that did not train on each image; of a pair at least one did not.
+
+    ``losses`` of each shadow, [shadows, N], and whether it trained on the image, bool [shadows, N].
+    """
+    return np.mean(losses, axis=0, where=~seen)
+
+
+def shadow_tests(
+    shadows: Iterator[Shadow],
+    losses: Callable[[Shadow], np.ndarray],
+    positions: np.ndarray,
+    loss: np.ndarray,
+    trained: np.ndarray,
+) -> list[MembershipTest]:
+    """The calibrated test of a network's loss [N] on images at positions [N], and its controls.
+
+    ``losses`` gives a shadow's [N] on the same images; ``trained``, bool [N], says which trained the network. The
+    interval of ``shadow as target`` is the mean of the shadows' own, which that of a mean never exceeds.
+    """
+    asked = [(losses(shadow), np.isin(positions, shadow.trained)) for shadow in shadows]
+    reference = out_losses(np.stack([each for each, _ in asked]), np.stack([seen for _, seen in asked]))
+    alone = [membership_test(TARGET, -each[seen], -each[~seen]) for each, seen in asked]
+    low, high = np.mean([test.ci95 for test in alone], axis=0).tolist()
+    auc, found = (float(np.mean([getattr(test, name) for test in alone])) for name in ("auc", "found"))
+    target = _told(TARGET, auc, (low, high), found, alone[0].members, alone[0].others)
+    return [*compared({CALIBRATED: reference - loss, CONTROL: -reference}, trained), target]
 
 
 def plan_of(zoo: Zoo, card: TeacherCard, data: ClassSplit) -> ShadowPlan:
@@ -143,7 +175,7 @@ def plan_of(zoo: Zoo, card: TeacherCard, data: ClassSplit) -> ShadowPlan:
     config = PretrainConfig.parse(known) if isinstance(known, dict) else PretrainConfig()
     width = (read_config(zoo.folder / card.id).get("model_args") or {}).get("width")
     name = f"{card.architecture}:{width}" if width and card.architecture.startswith("fewshot_") else card.architecture
-    return ShadowPlan(name, _places(card, data), config)
+    return ShadowPlan(name, _places(card, data), config, card.mean, card.std)
 
 
 def _places(card: TeacherCard, data: ClassSplit) -> tuple[int, ...]:
@@ -172,15 +204,14 @@ def teacher_membership(
         return loss_and_confidence(_answers(network, real, positions), labels)
 
     loss, confidence = asked(teacher)
-    scores = {LOSS: -loss, CONFIDENCE: confidence}
+    tests = compared({LOSS: -loss, CONFIDENCE: confidence}, trained)
     if shadows:
         plan = plan_of(zoo, card, real.data)
-        for done in train_shadows(real.data, plan, shadows, (list(card.mean), list(card.std)), jobs=jobs):
+        for done in train_shadows(real.data, plan, shadows, jobs=jobs):
             yield Progress(done, shadows, f"shadow teachers of {card.id}")
         kept = load_shadows(real.data, plan, shadows)
-        reference = out_losses(kept, lambda shadow: asked(shadow.teacher)[0], positions)
-        scores |= {CALIBRATED: reference - loss, CONTROL: -reference}
-    yield Done(compared(scores, trained))
+        tests += shadow_tests(kept, lambda shadow: asked(shadow.teacher)[0], positions, loss, trained)
+    yield Done(tests)
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from dfml.core.events import Done
 from dfml.data.folders import load_split
 from dfml.meta.learners import LearnerConfig, ProtoNet
 from dfml.meta.model import new_meta_model
-from dfml.reports.membership import CALIBRATED, CONFIDENCE, CONTROL, LOSS
+from dfml.reports.membership import CALIBRATED, CONFIDENCE, CONTROL, LOSS, TARGET
 from dfml.zoo import open_zoo
 from dfml.zoo.build import shadows
 
@@ -48,7 +48,7 @@ def test_those_that_were_left_out_taught_nothing(zoo):
     assert [card.id for card in found] == zoo.ids[:1]
 
 
-def test_each_image_is_in_one_part_and_the_support_is_of_both_alike(zoo, data):
+def test_each_image_is_in_one_part_and_the_support_is_the_same_share_of_both(zoo, data):
     tasks = scored_tasks(zoo, zoo.cards, data, 3, SEED)
     known = {name for card in zoo.cards for name in card.classes or ()}
     classes = [c for task in tasks for c in task.classes]
@@ -59,7 +59,8 @@ def test_each_image_is_in_one_part_and_the_support_is_of_both_alike(zoo, data):
             members, mine = data.members[c], next(trained)
             assert sorted([*support, *asked]) == members.tolist()
             assert set(asked[mine]) <= set(members[:19]) and not set(asked[~mine]) & set(members[:19])
-            assert len(support) == 4 and len(set(support) & set(members[:19])) == 2  # of 24, the last fifth is held out
+            # Of 24 the last five are held out, of which two are adapted to.
+            assert len(support) == 10 and len(set(support) & set(members[:19])) == round(2 * 19 / 5)
 
 
 def test_a_class_is_divided_by_the_teacher_that_saw_most_of_it(zoo, data, monkeypatch):
@@ -68,8 +69,16 @@ def test_a_class_is_divided_by_the_teacher_that_saw_most_of_it(zoo, data, monkey
     for task in scored_tasks(zoo, zoo.cards, data, 3, SEED):
         counts = [int(part.sum()) for part in np.split(task.trained, np.cumsum([len(p) for p in task.asked])[:-1])]
         names = [data.class_names[c] for c in task.classes]
-        # Of 12 held-out images six are adapted to, of six three, and as many training images.
-        assert counts == [12 - 6 if name in first - rest else 18 - 3 for name in names]
+        # Of 12 held-out images six are adapted to, of six three, and the same share of the training images.
+        assert counts == [12 - 6 if name in first - rest else 18 - 9 for name in names]
+
+
+def test_support_takes_few_of_many_images(zoo, data, monkeypatch):
+    monkeypatch.setattr(learned_pictures, "SUPPORT", 5)
+    (task, *_) = scored_tasks(zoo, zoo.cards, data, 3, SEED)
+    assert [len(part) for part in task.support] == [5] * 3
+    held = [set(part) - set(data.members[c][:19]) for c, part in zip(task.classes, task.support, strict=True)]
+    assert [len(part) for part in held] == [1] * 3
 
 
 def test_a_model_that_remembers_is_found_out_and_fresh_weights_are_not(zoo, patterns, model, monkeypatch):
@@ -110,7 +119,7 @@ def test_shadows_of_a_model_are_asked_about_the_classes_of_the_task(zoo, pattern
     found = told(model, zoo, patterns, shadows=2, seed=SEED)
     (first, *_), _ = (call.args for call in spied.call_args_list)
     assert len(first.class_names) == 6 and first.class_names == sorted(first.class_names)
-    assert list(found) == [LOSS, CONFIDENCE, CALIBRATED, CONTROL]
+    assert list(found) == [LOSS, CONFIDENCE, CALIBRATED, CONTROL, TARGET]
     assert found[CALIBRATED].members == found[LOSS].members
 
 

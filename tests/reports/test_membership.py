@@ -1,3 +1,7 @@
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Event
+from time import sleep
 from unittest.mock import Mock
 
 import numpy as np
@@ -12,6 +16,7 @@ from dfml.reports.membership import (
     CONFIDENCE,
     CONTROL,
     LOSS,
+    TARGET,
     compared,
     delong,
     found_at,
@@ -19,6 +24,7 @@ from dfml.reports.membership import (
     membership_test,
     out_losses,
     plan_of,
+    shadow_tests,
     teacher_membership,
 )
 from dfml.reports.privacy import real_pictures
@@ -60,6 +66,7 @@ def test_a_verdict_follows_from_the_interval(shift, tells):
     found = membership_test(LOSS, rng.normal(shift, 1, 400), rng.normal(0, 1, 200))
     assert found.tells is tells is (found.ci95[0] > 0.5)
     assert f"{found.auc:.3f}" in found.verdict and f"{found.ci95[0]:.3f}" in found.verdict
+    assert ("wrong way" in found.verdict) is (shift < 0), "below 0.5 is told, too"
 
 
 def test_answers_that_are_no_numbers_are_refused():
@@ -73,10 +80,28 @@ def test_loss_is_of_the_true_class_and_confidence_of_the_first_answer():
 
 
 def test_only_shadows_that_did_not_see_an_image_say_how_hard_it_is():
-    said = {0: np.array([1.0, 2.0, 3.0]), 1: np.array([10.0, 20.0, 30.0])}
-    both = [Shadow(None, np.array([7])), Shadow(None, np.array([8, 5]))]  # type: ignore[arg-type]
-    mean = out_losses(iter(both), lambda s: said[len(s.trained) - 1], np.array([7, 8, 9]))
+    losses = np.array([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])
+    mean = out_losses(losses, np.array([[True, False, False], [False, True, False]]))
     assert mean.tolist() == [10.0, 2.0, 16.5]
+
+
+def test_shadows_are_targets_of_their_own_halves_whatever_trained_the_network():
+    rng = np.random.default_rng(4)
+    order, trained = rng.permutation(400), np.arange(400) < 300
+    halves = [np.sort(order[:200]), np.sort(order[200:])]
+    hard = rng.normal(2, 1, 400) + 5 * ~trained  # the network's two parts are not alike
+
+    def losses(shadow):
+        return hard - np.isin(np.arange(400), shadow.trained)
+
+    both = iter([Shadow(None, half) for half in halves])  # type: ignore[arg-type]
+    found = {test.score: test for test in shadow_tests(both, losses, np.arange(400), hard, trained)}
+    alone = [membership_test(TARGET, -(hard - 1)[mine], -hard[others]) for mine, others in (halves, halves[::-1])]
+    assert list(found) == [CALIBRATED, CONTROL, TARGET]
+    assert found[CONTROL].auc > 0.9 and found[CALIBRATED].auc == 0.5
+    assert found[TARGET].auc == pytest.approx(np.mean([test.auc for test in alone]))
+    assert found[TARGET].ci95 == pytest.approx(np.mean([test.ci95 for test in alone], axis=0).tolist())
+    assert (found[TARGET].members, found[TARGET].others) == (200, 200)
 
 
 def test_calibration_takes_away_what_makes_images_hard_for_all():
@@ -148,7 +173,7 @@ def test_shadows_divide_the_images_and_are_trained_once(scenes, monkeypatch):
 
     monkeypatch.setattr(shadows, "train_one", spy)
     found, steps = told(zoo, data, shadows=2)
-    assert list(found) == [LOSS, CONFIDENCE, CALIBRATED, CONTROL] and steps == [0, 1, 2]
+    assert list(found) == [LOSS, CONFIDENCE, CALIBRATED, CONTROL, TARGET] and steps == [0, 1, 2]
     first, second = load_shadows(real.data, plan, 2)
     assert not set(first.trained) & set(second.trained)
     assert len(first.trained) == len(second.trained) == 3 * 10  # of 21 images one trains neither
@@ -158,3 +183,27 @@ def test_shadows_divide_the_images_and_are_trained_once(scenes, monkeypatch):
     assert told(zoo, data, shadows=2)[1] == [2] and len(trained) == 2
     third, fourth = plan.parts(real.data, 2), plan.parts(real.data, 0)
     assert any(set(a[0]) != set(b[0]) for a, b in zip(third, fourth, strict=True))
+
+
+def test_shadows_are_kept_by_all_that_they_follow_from_and_two_programs_do_not_train_one(scenes, monkeypatch):
+    data, zoo = scenes
+    real = real_pictures(zoo, 0, data)
+    plan = replace(plan_of(zoo, zoo.cards[0], real.data), mean=[0.1] * 3)
+    assert plan.folder(real.data) != replace(plan, mean=[0.2] * 3).folder(real.data)
+    assert plan.folder(real.data) != replace(plan, std=[0.3] * 3).folder(real.data)
+    out, started, first = plan.folder(real.data), [], Event()
+
+    def slow(own, config, statistics, licence, out, teacher):
+        started.append(teacher.id)
+        first.set()
+        sleep(0.3)
+        (out / teacher.id).mkdir()
+        (out / teacher.id / shadows.DETAILS).touch()
+
+    monkeypatch.setattr(shadows, "train_one", slow)
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(list, shadows.train_shadows(real.data, plan, 1))
+        assert first.wait(20) and not (out / "000").exists()
+        other = pool.submit(list, shadows.train_shadows(real.data, plan, 1))
+        assert one.result(20) == other.result(20) == [0, 1]
+    assert started == ["000"]

@@ -1,8 +1,8 @@
 """Do a meta-model's answers tell which images its teachers were trained on? The membership tests of a meta-model.
 
 It has classes only after adapting, so its teachers' classes are divided into tasks of its way. In each task it adapts
-to as many training images as held-out ones, which are then set aside; the others are scored, each by itself
-(inductive). With images of one part alone the other images of that part would be the nearer ones, where parts differ.
+to the same share of the training images and of the held-out ones, which are then set aside; the others are scored, each
+by itself (inductive). With a larger share of one part, its other images would be the nearer ones where parts differ.
 """
 
 from __future__ import annotations
@@ -25,24 +25,14 @@ from dfml.data.folders import ClassSplit, load_split
 from dfml.data.splits import split_class
 from dfml.meta.adaptation import adapted_task
 from dfml.meta.model import MetaModel
-from dfml.reports.membership import (
-    CALIBRATED,
-    CONFIDENCE,
-    CONTROL,
-    LOSS,
-    compared,
-    loss_and_confidence,
-    out_losses,
-    plan_of,
-)
+from dfml.reports.membership import CONFIDENCE, LOSS, compared, loss_and_confidence, plan_of, shadow_tests
 from dfml.reports.privacy import recorded_share
 from dfml.zoo.build.shadows import Shadow, ShadowPlan, load_shadows, train_shadows
 from dfml.zoo.listing import TeacherCard
 from dfml.zoo.zoo import Zoo
 
-SUPPORT = 10
-"""Images of a class and part that a task adapts to; half of the held-out ones where there are fewer than twice as many.
-"""
+SUPPORT = 20
+"""Images of a class that a task adapts to; fewer where they would take more than half of the held-out ones."""
 CHUNK = 256
 
 
@@ -89,12 +79,13 @@ def scored_tasks(zoo: Zoo, cards: list[TeacherCard], data: ClassSplit, way: int,
         for c in classes:
             own, held = split_class(data.members[c], shares[c])
             own, held = rng.permutation(own), rng.permutation(held)
-            few = min(SUPPORT, len(held) // 2)
-            if not 0 < few < len(own):
+            few = min(max(1, round(SUPPORT * len(held) / (len(own) + len(held)))), len(held) // 2)
+            more = max(1, round(few * len(own) / max(1, len(held))))
+            if not (few and more < len(own)):
                 raise BadInput(f"class {data.class_names[c]!r} has {len(held)} held-out images; a test needs 2.")
-            support.append(np.concatenate([own[:few], held[:few]]))
-            asked.append(np.concatenate([own[few:], held[few:]]))
-            trained.append(np.arange(len(asked[-1])) < len(own) - few)
+            support.append(np.concatenate([own[:more], held[:few]]))
+            asked.append(np.concatenate([own[more:], held[few:]]))
+            trained.append(np.arange(len(asked[-1])) < len(own) - more)
         found.append(Scored(classes, support, asked, np.concatenate(trained)))
     return found
 
@@ -131,22 +122,23 @@ def model_membership(
         losses.append(loss)
         confidences.append(confidence)
     loss, positions = np.concatenate(losses), np.concatenate([p for task in tasks for p in task.asked])
-    scores = {LOSS: -loss, CONFIDENCE: np.concatenate(confidences)}
+    trained = np.concatenate([task.trained for task in tasks])
+    tests = compared({LOSS: -loss, CONFIDENCE: np.concatenate(confidences)}, trained)
     if shadows:
         known, width = plan_of(zoo, cards[0], data), model.model_args.get("width")
         name = f"{model.architecture}:{width}" if width else model.architecture
         classes = tuple(sorted(c for task in tasks for c in task.classes))
         epochs = math.ceil(known.config.epochs * len(known.classes) / len(classes))
-        plan = ShadowPlan(name, classes, known.config.model_copy(update={"epochs": epochs}))
-        for done in train_shadows(data, plan, shadows, (list(model.mean), list(model.std)), jobs=jobs):
+        config = known.config.model_copy(update={"epochs": epochs})
+        plan = ShadowPlan(name, classes, config, model.mean, model.std)
+        for done in train_shadows(data, plan, shadows, jobs=jobs):
             yield Progress(done, shadows, "shadows")
 
         def asked(shadow: Shadow) -> np.ndarray:
             return np.concatenate([_shadow_losses(shadow, plan, data, task) for task in tasks])
 
-        reference = out_losses(load_shadows(data, plan, shadows), asked, positions)
-        scores |= {CALIBRATED: reference - loss, CONTROL: -reference}
-    yield Done(compared(scores, np.concatenate([task.trained for task in tasks])))
+        tests += shadow_tests(load_shadows(data, plan, shadows), asked, positions, loss, trained)
+    yield Done(tests)
 
 
 def _labels(parts: list[np.ndarray]) -> torch.Tensor:

@@ -84,7 +84,7 @@ def _write(config: MembershipConfig, name: str, zoo: str, rows: Rows, *, left: i
         "network | score | AUC | 95 % interval | found | training images | held-out images | tells",
         "{kind} {name} | {score} | {auc:.3f} | {ci95[0]:.3f} to {ci95[1]:.3f} | {found:.3f} | {members} | {others} | "
         "{answer}",
-        [{**r, "answer": "–" if r["score"] == "shadows alone" else "yes" if r["tells"] else "no"} for r in rows],
+        [{**row, "answer": _answer(row)} for row in rows],
     )
     measured = config.model_dump(mode="json", exclude={"command", "out", "jobs", "data", "zoo"})
     return write_report(
@@ -95,10 +95,18 @@ def _write(config: MembershipConfig, name: str, zoo: str, rows: Rows, *, left: i
         notes=[
             *[f"Unfinished: {left} networks are left. The same command goes on."] * bool(left),
             "AUC: the chance that a training image has a higher score than a held-out one; 0.5 is a coin. The interval "
-            "is DeLong's, over images, for the network as it is.",
+            "is DeLong's, over images, for the network and the images adapted to as they are.",
             "found: share of training images above the score that 1 % of the held-out ones exceed; 0.010 is a coin.",
-            "loss, confidence, calibrated: see docs/privacy.md; shadows alone: a control, without the network.",
-            "tells: the interval lies above 0.5. Of networks that remember nothing one test in 40 says yes by chance.",
+            "loss, confidence, calibrated: see docs/privacy.md. Controls: shadows alone, without the network; shadow "
+            "as target, the loss of shadows themselves, whose training images chance chose (mean over shadows).",
+            "tells: the interval lies above 0.5; reversed: below it. Of networks that remember nothing, whose held-out "
+            "images are like their training images, each is told of one test in 40 by chance.",
         ],
         data={"rows": rows, "measured": {**measured, "data": Path(config.data).name, "zoo": zoo}},
     )
+
+
+def _answer(row: Row) -> str:
+    if row["score"] == "shadows alone":
+        return "–"
+    return "yes" if row["tells"] else "reversed" if row["ci95"][1] < 0.5 else "no"

@@ -30,7 +30,7 @@ TELLS: dict[bool | None, tuple[str, str, Colour]] = {
     None: ("control", ":material/balance:", "gray"),
 }
 """Of a membership test: its verdict; None for what is none."""
-CONTROL = "shadows alone"
+CONTROLS = "shadows alone", "shadow as target"
 SHOWN = 8
 NUMBERS = {
     "Median distance, recovered to training": "{recovered_to_training[median]:.3g}",
@@ -170,7 +170,7 @@ def _membership(tests: Sequence[dict[str, Any]]) -> None:
     )
     for test in tests:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            word, icon, colour = TELLS[None if test["score"] == CONTROL else test.get("tells") is True]
+            word, icon, colour = TELLS[None if test["score"] in CONTROLS else test.get("tells") is True]
             st.markdown(f"**{plain(test['score'])}**", width="content")
             st.badge(word, icon=icon, color=colour)
         st.caption(plain(test.get("verdict", "")))

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from dfml.cluster.fan_out import in_processes
 from dfml.core.paths import cache_root
@@ -40,16 +41,20 @@ class Shadow:
 class ShadowPlan:
     """Which shadows: ``classes`` are positions among the data set's, in the order of the shadows' outputs.
 
-    ``architecture`` is ``NAME`` or ``NAME:WIDTH``; ``config`` says how they are trained, but for what is held out.
+    ``architecture`` is ``NAME`` or ``NAME:WIDTH``; ``config`` says how they are trained, but for what is held out;
+    ``mean`` and ``std`` of each channel normalise their input.
     """
 
     architecture: str
     classes: tuple[int, ...]
     config: PretrainConfig
+    mean: list[float]
+    std: list[float]
 
     def folder(self, data: ClassSplit) -> Path:
         """Where they are kept: below ``cache_root()``, by all that they follow from."""
-        facts = [data.content, self.architecture, self.classes, self.settled().model_dump(mode="json")]
+        how = self.settled().model_dump(mode="json")
+        facts = [data.content, self.architecture, self.classes, how, self.mean, self.std]
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         return cache_root() / "shadows" / digest[:24]
 
@@ -71,27 +76,23 @@ class ShadowPlan:
         return found
 
 
-def train_shadows(
-    data: ClassSplit, plan: ShadowPlan, count: int, statistics: tuple[list[float], list[float]], *, jobs: int = 1
-) -> Iterator[int]:
+def train_shadows(data: ClassSplit, plan: ShadowPlan, count: int, *, jobs: int = 1) -> Iterator[int]:
     """Train what is missing of the first ``count`` shadows; a training that was cut off goes on.
 
-    ``statistics``: mean and deviation of each channel, which normalise their input. Yields how many are there, at
-    first, after each, and in between where ``jobs`` processes train them.
+    Yields how many are there, at first, after each, and in between where ``jobs`` processes train them. One that
+    another process trains at this time is waited for.
     """
     out = plan.folder(data)
     missing = [n for n in range(count) if not (out / f"{n:03d}" / DETAILS).is_file()]
     done = count - len(missing)
     yield done
-    work = partial(_train_shadow, data, plan, statistics, out)
+    work = partial(_train_shadow, data, plan, out)
     for found in in_processes(work, missing, jobs=jobs, what="trained shadow teachers"):
         done += found is not None
         yield done
 
 
-def _train_shadow(
-    data: ClassSplit, plan: ShadowPlan, statistics: tuple[list[float], list[float]], out: Path, number: int
-) -> int:
+def _train_shadow(data: ClassSplit, plan: ShadowPlan, out: Path, number: int) -> int:
     both = [np.concatenate(part) for part in plan.parts(data, number)]
     images, labels = data.images[np.concatenate(both)], np.repeat(np.arange(len(both)), [len(part) for part in both])
     names, content = [data.class_names[c] for c in plan.classes], f"{data.content} {number}"
@@ -99,7 +100,11 @@ def _train_shadow(
         f"{number:03d}", plan.architecture, list(range(len(both))), derive_seed(plan.config.seed, "shadow", number)
     )
     own = ClassSplit(data.name, data.split, images, labels, names, content=content)
-    train_one(own, plan.settled(), statistics, "", out, teacher)
+    out.mkdir(parents=True, exist_ok=True)
+    # Two programs would write the same checkpoints: the second waits, and then finds it done.
+    with FileLock(out / f".{number:03d}.lock"):
+        if not (out / teacher.id / DETAILS).is_file():
+            train_one(own, plan.settled(), (plan.mean, plan.std), "", out, teacher)
     return number
 
 
