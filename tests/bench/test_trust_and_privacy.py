@@ -78,13 +78,14 @@ def test_the_page_quotes_the_membership_table():
     told = table_of((DOCS / "privacy.md").read_text(), "### What was measured")
     expected = []
     for row in stored["rows"]:
-        answer = "–" if row["score"] == "shadows alone" else "yes" if row["tells"] else "no"
+        answer = "yes" if row["tells"] else "reversed" if row["ci95"][1] < 0.5 else "no"
+        answer = "–" if row["score"] == "shadows alone" else answer
         interval = f"{row['ci95'][0]:.3f} to {row['ci95'][1]:.3f}"
         expected.append([f"{row['kind']} {row['name']}", row["score"], f"{row['auc']:.3f}", interval, answer])
     assert told == expected
     text = " ".join((DOCS / "privacy.md").read_text().split())
     assert stored["command"] in text
-    for score in ("loss", "calibrated"):
+    for score in ("loss", "calibrated", "shadow as target"):
         found = [row["auc"] for row in stored["rows"] if (row["kind"], row["score"]) == ("teacher", score)]
         assert len(found) == 5 and f"({min(found):.3f} to {max(found):.3f})" in text
         assert all(row["tells"] for row in stored["rows"] if (row["kind"], row["score"]) == ("teacher", score))
@@ -92,15 +93,23 @@ def test_the_page_quotes_the_membership_table():
     assert f"At 1 % false alarms {min(shares):.1f} to {max(shares):.1f} %" in text
     (control,) = [row for row in stored["rows"] if (row["name"], row["score"]) == ("000", "shadows alone")]
     assert control["ci95"][0] > 0.5, "the text says that this one is not 0.5"
-    assert not any(row["tells"] for row in stored["rows"] if row["kind"] == "meta-model")
     for row in stored["rows"]:
         assert row["score"] == "shadows alone" or row["tells"] is (row["ci95"][0] > 0.5)
 
 
-def test_fresh_weights_remember_nothing():
+def test_meta_models_are_read_beside_fresh_weights():
     stored = json.loads((RESULTS / "membership-cifar-fs-conv4.json").read_text())
-    fresh = [row for row in stored["rows"] if row["name"] == "random" and row["score"] != "shadows alone"]
-    assert fresh and not any(row["tells"] for row in fresh)
+    text = " ".join((DOCS / "privacy.md").read_text().split())
+    rows = {(row["name"], row["score"]): row for row in stored["rows"] if row["kind"] == "meta-model"}
+    asked = {name: [rows[name, score] for score in ("loss", "calibrated")] for name in ("random", "purer", "distill")}
+    assert not any(rows["random", score]["tells"] for score in ("loss", "confidence")), "they remember nothing"
+    loss, calibrated = asked["random"]
+    assert f"a coin ({loss['auc']:.3f})" in text and f"is not ({calibrated['auc']:.3f})" in text
+    assert loss["ci95"][0] <= 0.5 <= loss["ci95"][1] and calibrated["tells"]
+    for name in ("purer", "distill"):
+        assert f"`{name}` ({asked[name][0]['auc']:.3f} and {asked[name][1]['auc']:.3f})" in text
+        assert all(mine["auc"] < fresh["auc"] for mine, fresh in zip(asked[name], asked["random"], strict=True))
+    assert all(row["ci95"][1] < 0.5 for row in asked["distill"]), "the text says that it lies below"
 
 
 def test_the_page_quotes_what_weighing_gave():

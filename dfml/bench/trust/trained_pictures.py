@@ -99,6 +99,7 @@ def _write(config: MembershipConfig, name: str, zoo: str, rows: Rows, *, left: i
             "found: share of training images above the score that 1 % of the held-out ones exceed; 0.010 is a coin.",
             "loss, confidence, calibrated: see docs/privacy.md. Controls: shadows alone, without the network; shadow "
             "as target, the loss of shadows themselves, whose training images chance chose (mean over shadows).",
+            "A meta-model is read beside `random`, which saw no image: its shadows are of another kind than it is.",
             "tells: the interval lies above 0.5; reversed: below it. Of networks that remember nothing, whose held-out "
             "images are like their training images, each is told of one test in 40 by chance.",
         ],
