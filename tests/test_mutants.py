@@ -1,6 +1,7 @@
 """The list of faults fits the code as it is; that its tests find them is told by ``tests/mutants/check.py``."""
 
 import ast
+import shutil
 from functools import cache
 
 import pytest
@@ -57,9 +58,7 @@ def runner(tmp_path, monkeypatch):
     seen = []
 
     def copy(folder):
-        folder.mkdir()
-        (folder / "code.py").write_text((tmp_path / "code.py").read_text())
-        return folder
+        return shutil.copytree(tmp_path, folder, ignore=shutil.ignore_patterns("kept"))
 
     def run(folder, tests, limit):
         text = (folder / "code.py").read_text()
@@ -86,6 +85,44 @@ def test_results_are_kept_while_file_lines_and_tests_stay(runner, capsys):
     assert check.main(["--again"]) == 1 and len(seen) == 10
     faults[1] = Fault(**{**vars(faults[1]), "after": "b = -1"})
     assert check.main([]) == 0 and len(seen) == 12
+
+
+def test_results_are_kept_while_program_and_helpers_stay_but_not_tests_of_others(runner):
+    root, _, seen = runner
+
+    def looked(name, text):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+        before = len(seen)
+        check.main(["--only", "a"])
+        return len(seen) - before
+
+    assert looked("dfml/room/other.py", "x = 1\n") == 2 and looked("dfml/room/other.py", "x = 1\n") == 0
+    assert looked("dfml/room/other.py", "x = 2\n") == 2 and looked("dfml/room/data.json", "{}") == 2
+    assert looked("tests/conftest.py", "x = 1\n") == 2
+    assert looked("tests/room/test_other.py", "x = 1\n") == looked("tests/room/test_other.py", "x = 2\n") == 0
+    assert looked("tests/mutants/faults.toml", "") == 0
+    # From now on the other tests are a helper.
+    assert looked("tests/room/small.py", "from tests.room.test_other import x\n") == 2
+    assert looked("tests/room/test_other.py", "x = 3\n") == 2
+
+
+def test_a_result_is_kept_of_what_was_tested_though_the_checkout_changes_meanwhile(runner, monkeypatch):
+    root, _, seen = runner
+    run, whole = check.run_tests, (root / "tests.py").read_text()
+
+    def meanwhile(*given):
+        (root / "tests.py").write_text("# changed while tests of before run\n")
+        return run(*given)
+
+    monkeypatch.setattr(check, "run_tests", meanwhile)
+    check.main(["--only", "a"])
+    monkeypatch.setattr(check, "run_tests", run)
+    check.main(["--only", "a"])
+    assert len(seen) == 4, "nobody has seen these tests"
+    (root / "tests.py").write_text(whole)
+    check.main(["--only", "a"])
+    assert len(seen) == 4
 
 
 def test_a_stop_loses_the_fault_at_work_alone(runner, monkeypatch):
