@@ -2,6 +2,7 @@
 
 import ast
 import shutil
+import threading
 from functools import cache
 
 import pytest
@@ -123,6 +124,29 @@ def test_a_result_is_kept_of_what_was_tested_though_the_checkout_changes_meanwhi
     (root / "tests.py").write_text(whole)
     check.main(["--only", "a"])
     assert len(seen) == 4
+
+
+def test_a_fault_that_breaks_the_check_leaves_a_whole_copy_to_the_others(runner, monkeypatch):
+    _, faults, _ = runner
+    faults[:] = [Fault(name, "code.py", f"{name} = {i}", "", (name,)) for i, name in enumerate("abc", 1)]
+    came, waited, whole, looks = threading.Event(), [], [], []
+
+    def run(folder, tests, limit):
+        if tests == ("a",):  # holds its copy until the third has one
+            waited.append(came.wait(5))
+        elif tests == ("b",):
+            looks.append(folder)
+            if len(looks) == 2:
+                raise OSError("the disk is full")
+        else:
+            whole.append((folder / "code.py").read_text())
+            came.set()
+        return 0, ""
+
+    monkeypatch.setattr(check, "run_tests", run)
+    with pytest.raises(OSError, match="disk"):
+        check.main(["--jobs", "2"])
+    assert all(waited) and "b = 2" in whole[0]
 
 
 def test_a_stop_loses_the_fault_at_work_alone(runner, monkeypatch):

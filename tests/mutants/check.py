@@ -157,8 +157,10 @@ def look_at(fault: Fault, folder: Path, limit: float) -> str:
         print(said, flush=True)
         return DULL
     write(path, faulty)
-    code, said = run_tests(folder, fault.tests, limit)
-    write(path, whole)
+    try:
+        code, said = run_tests(folder, fault.tests, limit)
+    finally:
+        write(path, whole)
     if code is not None and code > FAILED:
         print(said, flush=True)
         return f"cannot be told: pytest ended with {code}"
@@ -225,8 +227,10 @@ def main(words: list[str] | None = None) -> int:
 
         def work(fault: Fault) -> None:
             folder, started = copies.get(), time.monotonic()
-            known[fault] = result = look_at(fault, folder, asked.limit)
-            copies.put(folder)
+            try:
+                known[fault] = result = look_at(fault, folder, asked.limit)
+            finally:
+                copies.put(folder)  # or others would wait for it for ever
             print(f"{result}: {fault.name} ({fault.file}), {time.monotonic() - started:.0f} s", flush=True)
             if result in (KILLED, SURVIVED):
                 keep(digests[fault], result, fault.name)
