@@ -93,7 +93,7 @@ def bench_curve(config: CurveConfig, *, progress: Say = lambda line: None) -> Ro
                     set_up(zoo, device)
                     ready = True
                 write_json(path, {"points": _points(config, recipe, teacher, *judges[teacher])})
-            about = {"inverter": recipe.inverter.name, "teacher": teacher, "device": device.type}
+            about: Row = {"inverter": recipe.inverter.name, "teacher": teacher, "device": device.type}
             about["warm_up_seconds"] = seconds
             found += [{**about, **point} for point in read_json(path, "curve")["points"]]
         report = _write(config, found)
