@@ -80,7 +80,8 @@ def test_the_difference_is_paired_over_teachers():
     """Two teachers far apart, of which both inverters follow suit: the interval is that of the difference."""
     found = [
         {"inverter": name, "steps": 5, "teacher": teacher, "device": "cpu", "seconds": 1.0,
-         "processor_seconds": seconds, "warm_up_seconds": None, "teacher_accuracy": 1.0, "judge_agreement": agreement - loss, "diversity": 0.1}
+         "processor_seconds": seconds, "warm_up_seconds": None, "teacher_accuracy": 1.0,
+         "judge_agreement": agreement - loss, "diversity": 0.1}
         for name, seconds, loss in (("generator", 4.0, 0.0), ("meta-generator", 1.0, 0.1))
         for teacher, agreement in (("a", 0.9), ("b", 0.5))
     ]  # fmt: skip
