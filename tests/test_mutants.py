@@ -1,6 +1,8 @@
 """The list of faults fits the code as it is; that its tests find them is told by ``tests/mutants/check.py``."""
 
 import ast
+import shutil
+import threading
 from functools import cache
 
 import pytest
@@ -57,9 +59,7 @@ def runner(tmp_path, monkeypatch):
     seen = []
 
     def copy(folder):
-        folder.mkdir()
-        (folder / "code.py").write_text((tmp_path / "code.py").read_text())
-        return folder
+        return shutil.copytree(tmp_path, folder, ignore=shutil.ignore_patterns("kept"))
 
     def run(folder, tests, limit):
         text = (folder / "code.py").read_text()
@@ -86,6 +86,67 @@ def test_results_are_kept_while_file_lines_and_tests_stay(runner, capsys):
     assert check.main(["--again"]) == 1 and len(seen) == 10
     faults[1] = Fault(**{**vars(faults[1]), "after": "b = -1"})
     assert check.main([]) == 0 and len(seen) == 12
+
+
+def test_results_are_kept_while_program_and_helpers_stay_but_not_tests_of_others(runner):
+    root, _, seen = runner
+
+    def looked(name, text):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+        before = len(seen)
+        check.main(["--only", "a"])
+        return len(seen) - before
+
+    assert looked("dfml/room/other.py", "x = 1\n") == 2 and looked("dfml/room/other.py", "x = 1\n") == 0
+    assert looked("dfml/room/other.py", "x = 2\n") == 2 and looked("dfml/room/data.json", "{}") == 2
+    assert looked("tests/conftest.py", "x = 1\n") == 2
+    assert looked("tests/room/test_other.py", "x = 1\n") == looked("tests/room/test_other.py", "x = 2\n") == 0
+    assert looked("tests/mutants/faults.toml", "") == 0
+    # From now on the other tests are a helper.
+    assert looked("tests/room/small.py", "from tests.room.test_other import x\n") == 2
+    assert looked("tests/room/test_other.py", "x = 3\n") == 2
+
+
+def test_a_result_is_kept_of_what_was_tested_though_the_checkout_changes_meanwhile(runner, monkeypatch):
+    root, _, seen = runner
+    run, whole = check.run_tests, (root / "tests.py").read_text()
+
+    def meanwhile(*given):
+        (root / "tests.py").write_text("# changed while tests of before run\n")
+        return run(*given)
+
+    monkeypatch.setattr(check, "run_tests", meanwhile)
+    check.main(["--only", "a"])
+    monkeypatch.setattr(check, "run_tests", run)
+    check.main(["--only", "a"])
+    assert len(seen) == 4, "nobody has seen these tests"
+    (root / "tests.py").write_text(whole)
+    check.main(["--only", "a"])
+    assert len(seen) == 4
+
+
+def test_a_fault_that_breaks_the_check_leaves_a_whole_copy_to_the_others(runner, monkeypatch):
+    _, faults, _ = runner
+    faults[:] = [Fault(name, "code.py", f"{name} = {i}", "", (name,)) for i, name in enumerate("abc", 1)]
+    came, waited, whole, looks = threading.Event(), [], [], []
+
+    def run(folder, tests, limit):
+        if tests == ("a",):  # holds its copy until the third has one
+            waited.append(came.wait(5))
+        elif tests == ("b",):
+            looks.append(folder)
+            if len(looks) == 2:
+                raise OSError("the disk is full")
+        else:
+            whole.append((folder / "code.py").read_text())
+            came.set()
+        return 0, ""
+
+    monkeypatch.setattr(check, "run_tests", run)
+    with pytest.raises(OSError, match="disk"):
+        check.main(["--jobs", "2"])
+    assert all(waited) and "b = 2" in whole[0]
 
 
 def test_a_stop_loses_the_fault_at_work_alone(runner, monkeypatch):

@@ -93,7 +93,8 @@ def bench_curve(config: CurveConfig, *, progress: Say = lambda line: None) -> Ro
                     set_up(zoo, device)
                     ready = True
                 write_json(path, {"points": _points(config, recipe, teacher, *judges[teacher])})
-            about = {"inverter": recipe.inverter.name, "teacher": teacher, "warm_up_seconds": seconds}
+            about: Row = {"inverter": recipe.inverter.name, "teacher": teacher, "device": device.type}
+            about["warm_up_seconds"] = seconds
             found += [{**about, **point} for point in read_json(path, "curve")["points"]]
         report = _write(config, found)
         progress(f"{zoo.name}: teacher {teacher} done")
@@ -150,6 +151,8 @@ def summary(found: Rows) -> Rows:
     """One row an inverter and number of steps: means over the teachers, and how many times faster than the last.
 
     The reference is ``generator`` at its most steps; the difference to its agreement is paired over the teachers.
+    ``faster_by`` names the seconds that ``faster`` is a ratio of: the clock's where another device computes, whose work
+    processor seconds do not count.
     """
     cells = grouped(found, "inverter", "steps")
     most = max((steps for name, steps in cells if name == "generator"), default=None)
@@ -162,7 +165,8 @@ def summary(found: Rows) -> Rows:
         for key in ("teacher_accuracy", "judge_agreement", "diversity"):
             row[key], row[f"{key}_ci95"] = mean_interval(r[key] for r in of_all if r[key] is not None)
         pairs = [(r, base[r["teacher"]]) for r in of_all if r["teacher"] in base]
-        row["faster"] = median(b["processor_seconds"] / r["processor_seconds"] for r, b in pairs) if pairs else None
+        by = row["faster_by"] = "processor_seconds" if of_all[0]["device"] == "cpu" else "seconds"
+        row["faster"] = median(b[by] / r[by] for r, b in pairs) if pairs else None
         gaps = mean_interval(r["judge_agreement"] - b["judge_agreement"] for r, b in pairs) if pairs else (None, None)
         row["behind"], row["behind_ci95"] = gaps
         rows.append(row)
@@ -176,9 +180,10 @@ def _name(config: CurveConfig) -> str:
 def _write(config: CurveConfig, found: Rows) -> str:
     """Write what has been measured so far; return the report's path."""
     rows = summary(found)
+    by = rows[0]["faster_by"].replace("processor_seconds", "processor s")
     table = markdown_table(
-        "inverter | steps | recoveries | seconds | processor s | times faster | own teacher | judge | judge, against "
-        "generator | diversity",
+        f"inverter | steps | recoveries | seconds | processor s | times faster ({by}) | own teacher | judge | judge, "
+        "against generator | diversity",
         "{inverter} | {steps} | {recoveries} | {seconds:.2f} | {processor_seconds:.2f} | {faster:.1f} | "
         "{teacher_accuracy:±{teacher_accuracy_ci95}} | {judge_agreement:±{judge_agreement_ci95}} | "
         "{behind:±{behind_ci95}} | {diversity:.3f}",
@@ -191,8 +196,8 @@ def _write(config: CurveConfig, found: Rows) -> str:
         "classes.",
         "seconds: median wall clock of a recovery, without looking at it and without warm-up; "
         "processor s: the same in seconds of all its threads, which other programs disturb less.",
-        "times faster: median ratio of the processor seconds of generator at its most steps to these; judge, against "
-        "generator: difference to it there, in points, paired over the teachers. ± is the 95 % interval over teachers.",
+        f"times faster: median ratio of generator's {by} at its most steps to these; judge, against generator: "
+        "difference to it there, in points, paired over the teachers. ± is the 95 % interval over teachers.",
         *(
             f"{name} warmed up for {seconds:.0f} seconds on teachers that are not asked."
             for name, seconds in warm.items()

@@ -9,12 +9,13 @@ from pydantic import Field
 
 from dfml.bench.job import EPISODE_SEED, QUERY, Row, Rows, Say
 from dfml.bench.plan import BASELINES, configs_for, plan
-from dfml.bench.report import claim_report, grouped, markdown_table, mean_interval, over_seeds, write_report
+from dfml.bench.report import grouped, markdown_table, mean_interval, over_seeds, refuse_to_lose, write_report
 from dfml.bench.scenarios import MIXED, set_up
 from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import AccuracyConfig, Each, Several, StudyConfig
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
+from dfml.core.paths import read_json
 from dfml.data.pairing import difference
 from dfml.methods import METHODS
 
@@ -58,7 +59,22 @@ def bench_scenarios(config: ScenariosConfig, *, progress: Say = lambda line: Non
     if config.methods is not None and FLOOR not in config.methods:
         raise BadInput(f"all others are set against {FLOOR}, which --methods leaves out.")
     report_name = f"scenarios-{config.preset}"
-    claim_report(config.out, report_name)
+    measured = {
+        "preset": config.preset, "share": config.share, "split": config.split, "data": config.tested,
+        "episodes": config.episodes, "shots": list(config.shots), "changes": config.changes,
+    }  # fmt: skip
+    path = config.out / f"{report_name}.json"
+    refuse_to_lose(
+        path,
+        lambda row: row["scenario"] not in config.settings or config.methods is None or row["method"] in config.methods,
+        named="method",
+        measured=measured,
+    )
+    stored = read_json(path, "results") if path.is_file() else {}
+    before = {
+        part: [row for row in stored.get(part) or [] if row["scenario"] not in config.settings]
+        for part in ("rows", "failures")
+    }
     asked = [_of_setting(config, name) for name in config.settings]
     for each in asked:
         configs_for(each)  # before zoos are merged, which takes time
@@ -71,13 +87,15 @@ def bench_scenarios(config: ScenariosConfig, *, progress: Say = lambda line: Non
 
     use_threads()
     device, _ = pick_device(config.device)
+    whole = [name for name, recipe in configs_for(asked[0]).items() if cut(recipe, config.share) == recipe]
     zoos = [f"{name}: {scenario.title}." for name, scenario in zip(config.settings, scenarios, strict=True)]
     zoos += [note for scenario in scenarios for note in scenario.notes]
 
     def report(outcomes: dict[int, Outcome]) -> Row:
         rows = [row for outcome in outcomes.values() for row in outcome.get("rows", []) if row["bn"] == "transductive"]
-        rows = with_differences(rows)
+        rows = sorted([*before["rows"], *with_differences(rows)], key=lambda row: list(NAMES).index(row["scenario"]))
         failures = [{**jobs[i].about, **outcome} for i, outcome in outcomes.items() if "reason" in outcome]
+        failures = [*before["failures"], *failures]
         left = [job.label for position, job in enumerate(jobs) if position not in outcomes]
         notes = [f"Unfinished, still to come: {len(left)} runs. The same command goes on."] * bool(left)
         path = write_report(
@@ -86,15 +104,9 @@ def bench_scenarios(config: ScenariosConfig, *, progress: Say = lambda line: Non
             title=f"The papers' settings: zoos of one and of several data sets and architectures, preset "
             f"{config.preset}, {100 * config.share:.0f} % of its iterations",
             tables=[scenario_table(rows, failures, config)],
-            notes=[*notes, *zoos, *noted(config)],
-            data={
-                "rows": rows, "failures": failures, "missing": left, "zoos": zoos,
-                "measured": {
-                    "preset": config.preset, "share": config.share, "split": config.split, "data": config.tested,
-                    "episodes": config.episodes, "shots": list(config.shots), "changes": config.changes,
-                },
-            },
-        )  # fmt: skip
+            notes=[*notes, *zoos, *noted(config, whole)],
+            data={"rows": rows, "failures": failures, "missing": left, "zoos": zoos, "measured": measured},
+        )
         return {"rows": rows, "failures": failures, "report": path}
 
     return do_study(jobs, report, config, device=str(device), progress=progress)
@@ -160,13 +172,13 @@ def scenario_table(rows: Rows, failures: Rows, config: ScenariosConfig) -> str:
     return "\n".join([table, *([""] if told else []), *told])
 
 
-def noted(config: ScenariosConfig) -> list[str]:
-    """What a reader must know."""
+def noted(config: ScenariosConfig, whole: list[str]) -> list[str]:
+    """What a reader must know; ``whole`` are the methods that have no such steps."""
     return [
         f"Accuracies in per cent over {config.episodes} episodes of {QUERY} queries per class, transductive, sampled "
         f"once from seed {EPISODE_SEED}.",
         "above random: the better way of adapting (chosen on these episodes) less random weights in the same way, "
         "paired over the same episodes; ± is the 95 % interval, over episodes for one seed, over seeds for several.",
         f"Each run takes {100 * config.share:.0f} % of its preset's {', '.join(STEPS)}, so that all of them fit into "
-        "hours.",
+        f"hours; {', '.join(whole) or 'none'} have none and are whole.",
     ]

@@ -20,7 +20,7 @@ from dfml.bench.cluster_jobs import OnCluster
 from dfml.bench.job import BenchJob, Row, Say, failure, finished_rows
 from dfml.bench.study_config import StudyConfig
 from dfml.core.errors import RunFailed
-from dfml.runs.device_lock import locks_folder, take_turns
+from dfml.runs.device_lock import own_lock, take_turns
 from dfml.runs.folder import RunFolder
 from dfml.runs.processes import JobProcesses
 
@@ -112,7 +112,7 @@ def outcome_of(job: BenchJob, processes: JobProcesses) -> Outcome:
     if (rows := finished_rows(job)) is not None:
         return {"rows": rows}
     # The study holds the device for all of them, so each thread's jobs have a lock of their own.
-    variables = {"DFML_LOCKS": str(locks_folder() / threading.current_thread().name)} if job.jobs > 1 else {}
+    variables = own_lock(threading.current_thread().name) if job.jobs > 1 else {}
     try:
         if job.prepares and RunFolder(job.folder).status().state != "finished":
             prepared = processes.do(job.label, [*COMMAND, "prepare"], job.model_dump_json(), **variables)

@@ -267,34 +267,28 @@ def sequential_update(
     task's Hessian meets signs instead of gradients, and is then scaled coordinate by coordinate.
 
     The optimiser ``inner`` is ``adam`` (the authors' code; its moments begin anew) or ``sgd`` (the derivation), with
-    learning rate ``lr``. ``apart`` takes each step from the start, and adds the ways up: the same without alignment.
+    learning rate ``lr``. ``apart`` takes each step from the start, with moments of its own, and adds the ways up: the
+    same without alignment.
     """
     import torch
 
     from dfml.meta.outer import Aggregate, gradient_of
 
     assert task_losses, "a sequential update needs a task"
-    at = {n: p.detach().clone().requires_grad_(True) for n, p in params.items()}
+    kind = torch.optim.Adam if inner == "adam" else torch.optim.SGD
     gone = {n: torch.zeros_like(p) for n, p in params.items()}
-    optimiser = (torch.optim.Adam if inner == "adam" else torch.optim.SGD)(list(at.values()), lr=lr)
     losses, accuracies, flat = [], [], []
-
-    def settle() -> None:
-        with torch.no_grad():
-            for name, end in at.items():
-                gone[name] += params[name] - end
-                end.copy_(params[name])
-
-    for task_loss in task_losses:
-        outcome = task_loss(at)
-        grads = gradient_of(outcome.loss, at)
-        for name, parameter in at.items():
-            parameter.grad = grads[name]
-        optimiser.step()
-        losses.append(float(outcome.loss.detach()))
-        accuracies.append(outcome.accuracy)
-        flat.append(torch.cat([g.reshape(-1) for g in grads.values()]))
-        if apart:
-            settle()
-    settle()
+    for chain in [[each] for each in task_losses] if apart else [task_losses]:
+        at = {n: p.detach().clone().requires_grad_(True) for n, p in params.items()}
+        optimiser = kind(list(at.values()), lr=lr)
+        for task_loss in chain:
+            outcome = task_loss(at)
+            grads = gradient_of(outcome.loss, at)
+            for name, parameter in at.items():
+                parameter.grad = grads[name]
+            optimiser.step()
+            losses.append(float(outcome.loss.detach()))
+            accuracies.append(outcome.accuracy)
+            flat.append(torch.cat([g.reshape(-1) for g in grads.values()]))
+        gone = {n: way + (params[n].detach() - at[n].detach()) for n, way in gone.items()}
     return Aggregate.of(losses, accuracies, flat, gradient=gone)

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 
 class NoTeacher(Method):
-    """The best that a student comes to without a zoo, of which only the size of its images is taken."""
+    """The best that a student comes to without asking a teacher.
+
+    Of the zoo it takes the size and the channels of the images, the means and deviations by which most teachers' cards
+    say that they normalise, and, for a network of timm's, the arguments of a teacher that has it; see ``start_model``.
+    """
 
     long = True
     role = "baseline"

@@ -23,6 +23,7 @@ from dfml.runs.spec import RunSpec
 from dfml.runs.status import live_status
 
 LOOK_SECONDS = 0.2
+_OUT_OF_LINE = "DFML_OUT_OF_LINE"
 _GPU_HINTS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 
 
@@ -30,6 +31,11 @@ def locks_folder() -> Path:
     """Return the shared folder: ``$DFML_LOCKS``, or one per user in the system's temporary folder."""
     user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
     return Path(os.environ.get("DFML_LOCKS") or Path(tempfile.gettempdir()) / f"dfml-locks-{user}")
+
+
+def own_lock(name: str) -> dict[str, str]:
+    """Return the environment of a process with locks of its own, which waits for nobody else's runs."""
+    return {"DFML_LOCKS": str(locks_folder() / name), _OUT_OF_LINE: "1"}
 
 
 def device_key(requested: str) -> str | None:
@@ -68,6 +74,7 @@ def take_turns(
         run: The queued run that it is for, which lets earlier ones beside it go first.
     """
     key = device_key(device) or device
+    run = None if os.environ.get(_OUT_OF_LINE) else run
     lock = FileLock(_made(locks_folder()) / f"{key}.lock")
     holder = locks_folder() / f"{key}.holder"
     ahead, said = None, ""

@@ -59,6 +59,7 @@ WHOLE_ARM, OFF = Arm("m", WHOLE, "all"), Arm("m", "off", "is it worth anything?"
         ({0: [6, 8, 6, 8], 1: [6, 8, 6, 8]}, "better"),
         ({0: [5, 7, 6, 6], 1: [6, 6, 5, 7]}, "shows nothing"),
         ({0: [4, 6, 4, 6], 1: [5, 7, 6, 6]}, "seeds disagree"),
+        ({0: [6, 8, 6, 8], 1: [9, 10, 9, 10]}, "seeds disagree"),  # by more than what both say
     ],
 )
 def test_what_the_seeds_say_together(off, says):
@@ -68,6 +69,8 @@ def test_what_the_seeds_say_together(off, says):
     assert ablation_table.verdict(pairs) == says
     text = ablation_table.arms_table(rows, [WHOLE_ARM, OFF])
     assert says in text
+    more = ablation_table.disagreeing(rows, [WHOLE_ARM, OFF])
+    assert more == ({WHOLE_ARM, OFF} if says == "seeds disagree" else set())
 
 
 def test_the_interval_is_of_the_episodes_differences_and_not_of_the_accuracies():
@@ -134,6 +137,13 @@ def test_a_study_of_arms_goes_on_and_takes_a_third_seed_where_two_disagree(
     assert "no worst case" in text and "Unfinished" not in text and str(tmp_path) not in text
     stored = json.loads((tmp_path / "results" / "ablations-tiny-published.json").read_text())
     assert stored["rows"] == found["rows"] and stored["missing"] == []
+    assert "no worst case" in (tmp_path / "results" / "ablations-tiny-published-minutes.md").read_text()
+    told = iter([set(), set()])
+    some = bench_ablations(config.model_copy(update={"arms": ("two teachers",)}))
+    kept = [r for r in some["rows"] if r["arm"] == "no worst case"]
+    assert kept == [r for r in found["rows"] if r["arm"] == "no worst case"], "other arms of the table stay"
+    with pytest.raises(BadInput, match="episodes"):
+        bench_ablations(config.model_copy(update={"episodes": 2}))
     told = iter([{"no worst case"}, set()])
     with monkeypatch.context() as patch:
         patch.setattr(study.JobProcesses, "do", None)  # nothing is trained or measured again

@@ -137,6 +137,7 @@ def test_a_table_of_other_runs_is_not_overwritten(bench, played, stored):
         ({"shots": (1,)}, "holds runs of random, average"),
         ({"changes": ["width=4"]}, "holds numbers of other changes"),
         ({"split": "val"}, "holds numbers of other split"),
+        ({"choice_episodes": 5}, "holds numbers of other choice_episodes"),
     ):
         changes = {"methods": ["random", "average"], **changes}
         with pytest.raises(BadInput, match=f"{says}.*choose another --out"):
@@ -144,6 +145,15 @@ def test_a_table_of_other_runs_is_not_overwritten(bench, played, stored):
     assert stored() == before
     bench(methods=["random", "average", "ota"])
     assert len(stored()[0]["rows"]) > len(before[0]["rows"])
+
+
+def test_recoveries_of_each_seed_s_own_make_a_table_of_their_own_that_says_so(bench, played, stored):
+    bench()
+    shared = stored()
+    bench(own_recoveries=True)
+    own = stored("accuracy-tiny-demo-own-recoveries")
+    assert stored() == shared and not shared[0]["own_recoveries"] and own[0]["own_recoveries"]
+    assert own[1].splitlines()[0] != shared[1].splitlines()[0]
 
 
 def test_an_update_measures_some_methods_anew_and_keeps_the_others(bench, played, stored, patterns):

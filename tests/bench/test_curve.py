@@ -79,14 +79,18 @@ def test_the_judge_is_asked_about_the_teacher_s_classes_in_its_order(one_set_of_
 def test_the_difference_is_paired_over_teachers():
     """Two teachers far apart, of which both inverters follow suit: the interval is that of the difference."""
     found = [
-        {"inverter": name, "steps": 5, "teacher": teacher, "seconds": 1.0, "processor_seconds": seconds,
-         "warm_up_seconds": None, "teacher_accuracy": 1.0, "judge_agreement": agreement - loss, "diversity": 0.1}
+        {"inverter": name, "steps": 5, "teacher": teacher, "device": "cpu", "seconds": 1.0,
+         "processor_seconds": seconds, "warm_up_seconds": None, "teacher_accuracy": 1.0,
+         "judge_agreement": agreement - loss, "diversity": 0.1}
         for name, seconds, loss in (("generator", 4.0, 0.0), ("meta-generator", 1.0, 0.1))
         for teacher, agreement in (("a", 0.9), ("b", 0.5))
     ]  # fmt: skip
     row = summary(found)[1]
     assert row["behind"] == pytest.approx(-0.1) and row["behind_ci95"] < 1e-6 < row["judge_agreement_ci95"]
     assert row["faster"] == 4.0
+    # A processor that waits for a GPU tells nothing of the time that this takes.
+    elsewhere = summary([{**r, "device": "cuda", "seconds": 9 * r["processor_seconds"] ** 2} for r in found])[1]
+    assert elsewhere["faster"] == 16.0 and elsewhere["faster_by"] != row["faster_by"]
 
 
 @pytest.mark.parametrize(

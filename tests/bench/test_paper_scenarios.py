@@ -64,3 +64,9 @@ def test_what_a_setting_rules_out_is_told_and_finished_runs_are_taken(tiny_zoo_f
     with monkeypatch.context() as patch:
         patch.setattr(study.JobProcesses, "do", None)
         assert bench_scenarios(config)["rows"] == found["rows"]
+        one = bench_scenarios(config.model_copy(update={"settings": ("SH",)}))
+        assert one["rows"] == found["rows"], "the other setting's rows stay"
+    with pytest.raises(BadInput, match="share"):
+        bench_scenarios(config.model_copy(update={"share": 0.25}))
+    with pytest.raises(BadInput, match="average"):
+        bench_scenarios(config.model_copy(update={"methods": ("random",)}))

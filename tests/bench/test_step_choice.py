@@ -4,6 +4,9 @@ import pytest
 
 from dfml.bench.accuracy import step_choice
 from dfml.bench.accuracy.step_choice import Candidate, best_of, candidates_of
+from dfml.bench.job import FAIR
+from dfml.meta import linear_head
+from dfml.meta.choices import RATES
 from dfml.meta.evaluation import evaluate
 from tests.meta.small import sampler, tiny_model
 
@@ -40,3 +43,9 @@ def test_descents_are_no_longer_than_the_largest_number_of_steps(patterns, monke
 def test_of_equals_the_shortest_wins():
     pairs = [Candidate(0.1, 20, 0.5, 0.1), Candidate(0.3, 5, 0.5, 0.1), Candidate(0.01, 100, 0.4, 0.1)]
     assert best_of(pairs) == pairs[1]
+
+
+def test_what_is_kept_of_earlier_calls_was_measured_so():
+    """Whoever changes one of these raises FAIR's number, so that no older numbers are taken for present ones."""
+    asked = (FAIR, tuple(RATES), step_choice.STEPS, linear_head.PENALTY, linear_head.ROUNDS)
+    assert asked == ("linear head and chosen steps, 2", (0.01, 0.03, 0.1, 0.3), (5, 10, 20, 50), 1.0, 100)

@@ -105,3 +105,12 @@ def test_apart_each_task_is_met_at_the_start_and_the_ways_are_added():
     assert torch.equal(params["w"], START)
     in_turn = sequential_update(tasks, params, 1e-2, inner="sgd")
     assert not torch.allclose(gone.gradient["w"], in_turn.gradient["w"])
+
+
+@pytest.mark.parametrize("inner", ["adam", "sgd"])
+def test_apart_no_task_leaves_anything_to_the_next(inner):
+    tasks = [quartic(seed) for seed in range(3)]
+    alone = [sequential_update([each], {"w": START}, 1e-2, inner=inner).gradient["w"] for each in tasks]
+    for order in (tasks, tasks[::-1]):
+        gone = sequential_update(order, {"w": START}, 1e-2, inner=inner, apart=True)
+        assert torch.allclose(gone.gradient["w"], sum(alone))

@@ -6,15 +6,17 @@
 
 The tests of a fault first run without it and must pass. Then it is applied, they run again, and it is undone. It is
 ``killed`` where they fail, crash, or come to no end in time. What became of it is kept in ``runs/mutants`` while its
-file, its lines and its tests' files stay as they are: a call that was stopped goes on, and loses the faults at work
-alone. Exit code 1 where a fault survives that names no reason, is killed though it names one, or cannot be told, and
-where fewer than 95 % are killed. Not a part of the suite: it takes some minutes. No file of the checkout is touched.
+lines, its tests' files, the program and what tests share stay as they are (tests of others may change): a call that was
+stopped goes on, and loses the faults at work alone. Exit code 1 where a fault survives that names no reason, is killed
+though it names one, or cannot be told, and where fewer than 95 % are killed. Not a part of the suite: it takes some
+minutes. No file of the checkout is touched.
 """
 
 import argparse
 import hashlib
 import itertools
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +24,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +34,7 @@ from queue import SimpleQueue
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS, KEPT = Path(__file__).with_name("faults.toml"), ROOT / "runs" / "mutants"
 KILLED, SURVIVED, NOT_FOUND, DULL = "killed", "SURVIVED", "not found", "tests do not pass without it"
+LIST, SHARED = "tests/mutants/faults.toml", ("dfml", "pages", "tests")
 FAILED = 1  # pytest's exit code; a higher one says that the tests did not run
 LEAST_KILLED = 0.95
 TIMES = itertools.count(1_000_000_000)
@@ -60,10 +64,10 @@ class Fault:
         """Whether name, file or method contains a text, in letters of any size."""
         return any(text.casefold() in part.casefold() for part in (self.name, self.file, self.whose))
 
-    def digest(self, root: Path) -> str:
-        """Of all that decides what becomes of it: its lines, its tests, and the files of both."""
-        files = sorted({self.file, *(test.partition("::")[0] for test in self.tests)})
-        parts = [self.before, self.after, *self.tests, *((root / file).read_text(encoding="utf-8") for file in files)]
+    def digest(self, root: Path, shared: str) -> str:
+        """Of all that decides what becomes of it: its lines, its tests, the files of both, and what all share."""
+        files = {root / self.file, *(root / test.partition("::")[0] for test in self.tests)}
+        parts = [shared, self.before, self.after, *self.tests, digest_of(root, files)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def applied(self, text: str) -> str | None:
@@ -93,6 +97,29 @@ def copy_checkout(folder: Path) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     return folder
+
+
+def digest_of(root: Path, files: Iterable[Path]) -> str:
+    """Of the names and the bytes of files below a folder; those that are not there count as such."""
+    found = hashlib.sha256()
+    for path in sorted(files):
+        inside = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        found.update(f"{path.relative_to(root).as_posix()}\0{inside}\0".encode())
+    return found.hexdigest()
+
+
+def shared_digest(root: Path) -> str:
+    """Of what the tests of any fault may use: the program, and all below ``tests`` but the list and tests of others.
+
+    A test file from which others import is no test of others. Asked of a copy in which nothing has run yet.
+    """
+    below = [path for name in SHARED for path in (root / name).rglob("*") if path != root / LIST]
+    texts = [path.read_text(encoding="utf-8") for path in below if path.suffix == ".py"]
+    imported = {
+        name for text in texts for name in re.findall(r"^ *from tests\.(?:\w+\.)*(test_\w+) import", text, re.M)
+    }
+    files = [path for path in below if path.is_file() and (path.stem in imported or not path.match("test_*.py"))]
+    return digest_of(root, [*files, root / "app.py", root / "pyproject.toml"])
 
 
 def run_tests(folder: Path, tests: tuple[str, ...], limit: float) -> tuple[int | None, str]:
@@ -130,27 +157,29 @@ def look_at(fault: Fault, folder: Path, limit: float) -> str:
         print(said, flush=True)
         return DULL
     write(path, faulty)
-    code, said = run_tests(folder, fault.tests, limit)
-    write(path, whole)
+    try:
+        code, said = run_tests(folder, fault.tests, limit)
+    finally:
+        write(path, whole)
     if code is not None and code > FAILED:
         print(said, flush=True)
         return f"cannot be told: pytest ended with {code}"
     return SURVIVED if code == 0 else KILLED
 
 
-def kept(fault: Fault) -> str:
-    """The result that is kept of a fault; empty where none is."""
+def kept(digest: str) -> str:
+    """The result that is kept of a fault with this digest; empty where none is."""
     with suppress(OSError, ValueError):
-        result = (KEPT / fault.digest(ROOT)).read_text(encoding="utf-8").partition("\n")[0]
+        result = (KEPT / digest).read_text(encoding="utf-8").partition("\n")[0]
         return result if result in (KILLED, SURVIVED) else ""
     return ""
 
 
-def keep(fault: Fault, result: str) -> None:
+def keep(digest: str, result: str, name: str) -> None:
     """Keep a result, all of it or nothing."""
     KEPT.mkdir(parents=True, exist_ok=True)
-    path = KEPT / fault.digest(ROOT)
-    (part := path.with_suffix(".part")).write_text(f"{result}\n{fault.name}\n", encoding="utf-8")
+    path = KEPT / digest
+    (part := path.with_suffix(".part")).write_text(f"{result}\n{name}\n", encoding="utf-8")
     part.replace(path)
 
 
@@ -183,21 +212,28 @@ def main(words: list[str] | None = None) -> int:
     faults = [fault for fault in read_faults() if not wanted or any(fault.has(text) for text in wanted)]
     if not faults:
         parser.error(f"no fault has {' or '.join(map(repr, wanted))} in its name, file or method")
-    known = {fault: "" if asked.again else kept(fault) for fault in faults}
-    todo = [fault for fault, result in known.items() if not result]
-    print(f"{len(faults)} faults, of which {len(faults) - len(todo)} were looked at before", flush=True)
     with tempfile.TemporaryDirectory(prefix="dfml-mutants-", ignore_cleanup_errors=True) as place:
+        first = copy_checkout(Path(place) / "copy-0")
+        # Of what is tested, not of the checkout: that may change while the tests run.
+        shared = shared_digest(first)
+        digests = {fault: fault.digest(first, shared) for fault in faults}
+        known = {fault: "" if asked.again else kept(digests[fault]) for fault in faults}
+        todo = [fault for fault, result in known.items() if not result]
+        print(f"{len(faults)} faults, of which {len(faults) - len(todo)} were looked at before", flush=True)
         copies: SimpleQueue[Path] = SimpleQueue()
-        for number in range(min(jobs, len(todo))):
-            copies.put(copy_checkout(Path(place) / f"copy-{number}"))
+        for number in range(1, min(jobs, len(todo))):
+            copies.put(shutil.copytree(first, Path(place) / f"copy-{number}"))
+        copies.put(first)
 
         def work(fault: Fault) -> None:
             folder, started = copies.get(), time.monotonic()
-            known[fault] = result = look_at(fault, folder, asked.limit)
-            copies.put(folder)
+            try:
+                known[fault] = result = look_at(fault, folder, asked.limit)
+            finally:
+                copies.put(folder)  # or others would wait for it for ever
             print(f"{result}: {fault.name} ({fault.file}), {time.monotonic() - started:.0f} s", flush=True)
             if result in (KILLED, SURVIVED):
-                keep(fault, result)
+                keep(digests[fault], result, fault.name)
 
         with ThreadPoolExecutor(jobs) as pool:
             try:

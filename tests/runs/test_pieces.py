@@ -175,6 +175,16 @@ def test_who_waits_is_told_who_works_and_work_that_is_no_run_has_no_line(waits):
         assert turn(mine, "cuda:1") is None
 
 
+def test_a_job_of_a_study_with_its_own_lock_waits_for_no_run_beside_it(waits, monkeypatch):
+    """The run beside it may wait for the very study."""
+    beside, mine = waits(100.0), waits(200.0)
+    assert turn(mine) == f"waiting for cpu (run {beside.name})"
+    with take_turns("cpu", "a benchmark", print):
+        for name, value in device_lock.own_lock("side-by-side_0").items():
+            monkeypatch.setenv(name, value)
+        assert turn(mine) is None
+
+
 def test_many_that_wait_try_the_lock_one_at_a_time(waits, monkeypatch):
     first, mine, tries = waits(100.0), waits(200.0), []
     monkeypatch.setattr(device_lock, "LOOK_SECONDS", 0.01)

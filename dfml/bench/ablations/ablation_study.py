@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from dfml.bench.ablations.arms import ARMS, Arm
 from dfml.bench.heterogeneity import small_zoo
 from dfml.bench.job import BenchJob, Row, Rows, Say, finished_rows
 from dfml.bench.plan import check_data, job_of
-from dfml.bench.report import claim_report, write_report
+from dfml.bench.report import refuse_to_lose, write_report
 from dfml.bench.scenarios import key_of_teachers, set_up
 from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import AccuracyConfig, Each, One, StudyConfig
@@ -59,14 +60,14 @@ def bench_ablations(config: AblationConfig, *, progress: Say = lambda line: None
     arms = chosen_arms(config)
     open_zoo(config.zoo)
     configs_of(dict.fromkeys(arm.method for arm in arms), config.preset, config.changes)
-    name = f"ablations-{Path(config.zoo).name}-{config.preset}"
-    claim_report(config.out, name)
+    name = f"ablations-{Path(config.zoo).name}-{config.preset}" + "-minutes" * config.estimate
+    before = _stored(config, name, arms)
     check_data(config, config.zoo, way=5)
     seeds = list(config.seeds)
     first = _jobs(config, arms, seeds, progress)
     minutes = _minutes(config, first, progress)
     if config.estimate:
-        return _report(config, name, arms, minutes, [], {}, left=[job.label for _, job in first])
+        return _report(config, name, minutes, [], {}, before=before, left=[])
 
     from dfml.nets.device import pick_device, use_threads
 
@@ -75,25 +76,45 @@ def bench_ablations(config: AblationConfig, *, progress: Say = lambda line: None
     done: list[tuple[Arm, BenchJob]] = []
     outcomes: dict[int, Outcome] = {}
     result: Row = {}
-    calibrated = [pair for pair in first if pair[0].calibrate]
+    more: list[tuple[Arm, BenchJob]] = []
     # What is calibrated is a model of another arm, which has to be there.
-    for planned in ([pair for pair in first if not pair[0].calibrate], calibrated, None):
-        if planned is None:
+    for further, calibrates in product((False, True), repeat=2):
+        if further and not calibrates:
             again = disagreeing(arm_rows([arm for arm, _ in done], [job for _, job in done], outcomes), arms)
-            planned = _jobs(config, [arm for arm in arms if arm in again], [max(seeds) + 1], progress)
+            more = _jobs(config, [arm for arm in arms if arm in again], [max(seeds) + 1], progress)
+        planned = [pair for pair in (more if further else first) if bool(pair[0].calibrate) == calibrates]
         if not planned:
             continue
-        before, kept = list(done), dict(outcomes)
+        earlier = list(done)
 
-        def report(found: dict[int, Outcome], now: Any = planned, before: Any = before, kept: Any = kept) -> Row:  # noqa: ANN401
-            merged = {**kept, **{len(before) + position: outcome for position, outcome in found.items()}}
-            outcomes.update(merged)
+        def report(found: dict[int, Outcome], now: Any = planned, earlier: Any = earlier) -> Row:  # noqa: ANN401
+            outcomes.update({len(earlier) + position: outcome for position, outcome in found.items()})
             to_come = [job.label for position, (_, job) in enumerate(now) if position not in found]
-            return _report(config, name, arms, minutes, [*before, *now], merged, left=to_come)
+            return _report(config, name, minutes, [*earlier, *now], outcomes, before=before, left=to_come)
 
         done += planned
         result = do_study([job for _, job in planned], report, config, device=str(device), progress=progress)
     return result
+
+
+def _measured(config: AblationConfig) -> Row:
+    """What all rows of a table share."""
+    return {
+        "preset": config.preset, "split": config.split, "shots": list(config.shots), "episodes": config.episodes,
+        "changes": config.changes, "data": config.tested[0],
+    }  # fmt: skip
+
+
+def _stored(config: AblationConfig, name: str, arms: list[Arm]) -> Row:
+    """What a table has of other arms, which stays; BadInput: it was measured otherwise."""
+    path = config.out / f"{name}.json"
+    refuse_to_lose(path, lambda row: True, named="arm", measured=_measured(config))
+    stored = read_json(path, "results") if path.is_file() else {}
+    asked = {(arm.method, arm.name) for arm in arms}
+    return {
+        part: [row for row in stored.get(part) or [] if (row["method"], row["arm"]) not in asked]
+        for part in ("rows", "failures", "minutes")
+    }
 
 
 def chosen_arms(config: AblationConfig) -> list[Arm]:
@@ -184,7 +205,8 @@ def _minutes(config: AblationConfig, jobs: list[tuple[Arm, BenchJob]], progress:
         if finished_rows(job) is not None:
             seconds = float((run.result() or {}).get("seconds") or 0.0)
         elif not arm.calibrate:
-            key, how = f"{arm.method}: {arm.name}: {sorted(job.spec.config.items())}", "estimated"
+            about = [Path(job.spec.zoo or "").name, job.spec.threads, sorted(job.spec.config.items())]
+            key, how = f"{arm.method}: {arm.name}: {about}", "estimated"
             if key not in known:
                 progress(f"measuring what {job.label} will take")
                 least, most = cost_of(job.spec).seconds
@@ -198,8 +220,8 @@ def _minutes(config: AblationConfig, jobs: list[tuple[Arm, BenchJob]], progress:
 
 
 def _report(
-    config: AblationConfig, name: str, arms: list[Arm], minutes: Rows, pairs: list[tuple[Arm, BenchJob]],
-    outcomes: dict[int, Outcome], *, left: list[str],
+    config: AblationConfig, name: str, minutes: Rows, pairs: list[tuple[Arm, BenchJob]], outcomes: dict[int, Outcome],
+    *, before: Row, left: list[str],
 ) -> Row:  # fmt: skip
     rows = arm_rows([arm for arm, _ in pairs], [job for _, job in pairs], outcomes)
     failures = [
@@ -207,6 +229,12 @@ def _report(
         for position, (arm, job) in enumerate(pairs)
         if "reason" in outcomes.get(position, {})
     ]
+    place = {(arm.method, arm.name): position for position, arm in enumerate(ARMS)}
+
+    def in_order(part: str, new: Rows) -> Rows:
+        return sorted([*before[part], *new], key=lambda row: place.get((row["method"], row["arm"]), len(place)))
+
+    rows, failures, minutes = in_order("rows", rows), in_order("failures", failures), in_order("minutes", minutes)
     notes = [f"Unfinished, still to come: {len(left)} runs. The same command goes on."] * bool(left)
     notes += [f"{f['method']}, {f['arm']}, seed {f['seed']}: {f['kind']}: {f['reason']}" for f in failures]
     written = write_report(
@@ -214,14 +242,10 @@ def _report(
         name,
         title=f"What the parts of methods are worth: {config.tested[0]} ({config.split}), zoo "
         f"{Path(config.zoo).name}, preset {config.preset}",
-        tables=[*method_tables(rows, arms), *plan_table(minutes, len(config.seeds))],
-        notes=[*notes, *shown_notes(config.episodes, config.shots[0])],
+        tables=[*method_tables(rows, ARMS), *plan_table(minutes, len(config.seeds))],
+        notes=[*notes, *shown_notes(rows, config.episodes, config.shots[0])],
         data={
-            "rows": rows, "failures": failures, "minutes": minutes, "missing": left,
-            "measured": {
-                "preset": config.preset, "split": config.split, "shots": list(config.shots),
-                "episodes": config.episodes, "changes": config.changes,
-            },
+            "rows": rows, "failures": failures, "minutes": minutes, "missing": left, "measured": _measured(config),
         },
     )  # fmt: skip
     return {"rows": rows, "failures": failures, "minutes": minutes, "report": written}

@@ -14,6 +14,7 @@ from dfml.runs.folder import RunFolder
 
 LONGEST, ALL_TOGETHER = 8, 12 * 60
 """Minutes: of a run, and of all of them."""
+DISAGREE = "seeds disagree"
 WAYS = {"steps": "gradient steps", "centroid": "nearest centroid"}
 
 
@@ -80,7 +81,7 @@ def compared(rows: Rows) -> dict[tuple[str, str], Rows]:
 def disagreeing(rows: Rows, arms: Iterable[Arm]) -> set[Arm]:
     """The arms whose seeds do not say the same of the part, with what they are set against."""
     arms = list(arms)
-    names = {pair for pair, mine in compared(rows).items() if len({sign(row) for row in mine}) > 1}
+    names = {pair for pair, mine in compared(rows).items() if verdict(mine) == DISAGREE}
     found = {arm for arm in arms if (arm.method, arm.name) in names}
     return found | {arm for arm in arms if any((arm.method, arm.name) == (a.method, a.against) for a in found)}
 
@@ -97,16 +98,18 @@ def over_all(rows: Rows) -> tuple[float, float | None]:
 
 def verdict(rows: Rows) -> str:
     """What the seeds of an arm say together, in words."""
-    signs = {sign(row) for row in rows}
+    signs, gone = {sign(row) for row in rows}, [row["difference"] for row in rows]
     if signs == {0}:
         return "shows nothing"
-    if len(signs) > 1:
-        return "seeds disagree"
+    # What the seeds themselves differ by is more than what the part is said to bring.
+    if len(signs) > 1 or max(gone) - min(gone) > abs(fmean(gone)):
+        return DISAGREE
     return "better" if signs == {1} else "worse"
 
 
 def method_tables(rows: Rows, arms: Iterable[Arm]) -> list[str]:
     """For each method a heading, and a table of its arms in their order."""
+    arms = list(arms)
     found: list[str] = []
     for (method,), mine in grouped(rows, "method").items():
         found += [f"## {method}", arms_table(mine, [arm for arm in arms if arm.method == method])]
@@ -151,19 +154,26 @@ def plan_table(minutes: Rows, seeds: int) -> list[str]:
     known = [row for row in minutes if row["minutes"] is not None]
     total = sum(row["minutes"] for row in known)
     lines = [{**row, "minutes": None if row["minutes"] is None else f"{row['minutes']:.1f}"} for row in minutes]
-    text = f"All arms with {seeds} seeds: {seeds * total / 60:.1f} hours of at most {ALL_TOGETHER // 60}, "
-    text += f"the longest {max((row['minutes'] for row in known), default=0):.1f} minutes of at most {LONGEST}."
+    longest = max((row["minutes"] for row in known), default=0.0)
+    text = (
+        f"Training alone, all arms with {seeds} seeds: {seeds * total / 60:.1f} hours of at most {ALL_TOGETHER // 60}; "
+        "tests, preparation, calibration and further seeds come on top. "
+        f"The longest takes {longest:.1f} minutes of at most {LONGEST}."
+    )
     return ["## Minutes of an arm with one seed", markdown_table("method | arm | minutes | how", "", lines), text]
 
 
-def shown_notes(episodes: int, shot: int) -> list[str]:
+def shown_notes(rows: Rows, episodes: int, shot: int) -> list[str]:
     """What a reader must know."""
+    judged = len(compared(rows))
     return [
         f"Accuracies in per cent, {shot} shots, over {episodes} episodes of {QUERY} queries per class, transductive, "
         f"sampled once from seed {EPISODE_SEED}; mean over the seeds of training.",
         "difference: the arm less what it is set against, paired over the same episodes, in the way of adapting in "
         "which that is better (chosen on these episodes); ± is the 95 % interval over episodes of the mean over seeds.",
-        "says: better or worse where every seed's interval lies on that side of 0; shows nothing where every seed's "
-        "holds 0; else seeds disagree, with one more seed trained.",
+        "says: better or worse where every seed's interval lies on that side of 0 and the seeds differ by less than "
+        "their mean; shows nothing where every seed's interval holds 0; else seeds disagree, and one more was trained.",
+        "The intervals are of these trainings: what another training would give, only the seeds' spread tells. "
+        f"{judged} arms are judged, with no correction for their number.",
         "also: the last value of curves of the run, mean over the seeds.",
     ]

@@ -32,6 +32,7 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
         BadInput: Something cannot be used at all, a folder holds another run, or ``out`` a table of other runs.
     """
     name = f"accuracy-{title_of(config)}-{config.preset}" + (f"-{config.calibrate}" if config.calibrate else "")
+    name += "-own-recoveries" * config.own_recoveries
     configs_for(config)  # before zoos are polluted, which takes time
     if keep_table:
         claim_report(config.out, name)
@@ -75,6 +76,7 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
         notes += [*tables.provenance_notes(runs), *map(_origin_note, earlier["earlier"])]
         title = f"Accuracy on {', '.join(config.tested)} ({config.split}), zoo {scenario.title}"
         title += f", preset {config.preset}" + (f", calibrated by {config.calibrate}" if config.calibrate else "")
+        title += ", recoveries of each seed's own" * config.own_recoveries
         shown = [tables.accuracy_table(summary, failures)]
         if summary:
             drawn = chart(title, summary)
@@ -94,7 +96,7 @@ def bench_accuracy(config: AccuracyConfig, *, progress: Say = lambda line: None,
                 "scenario": config.name, "zoo": scenario.title, "split": config.split,
                 "preset": config.preset, "jobs": max([config.jobs, *(row.get("jobs") or 1 for row in rows)]),
                 "calibrate": config.calibrate, "changes": config.changes, "runs": runs, "zoos": scenario.notes,
-                "earlier": earlier["earlier"],
+                "earlier": earlier["earlier"], **_measured_by(config),
             },
         )  # fmt: skip
         return {"rows": rows, "summary": summary, "failures": failures, "report": written}
@@ -124,6 +126,14 @@ def kept(stored: Row, methods: Collection[str]) -> Row:
     return {**found, "earlier": [origin for origin in origins if origin["methods"]]}
 
 
+def _measured_by(config: AccuracyConfig) -> Row:
+    """Options that change what a number means, and that its row does not name; tables of before have none of them."""
+    return {
+        "own_recoveries": config.own_recoveries,
+        "choice_episodes": None if config.calibrate else config.choice_episodes,
+    }
+
+
 def _origin_note(origin: Row) -> str:
     machine = origin.get("machine") or {}
     where = ", ".join(str(machine[name]) for name in ("processor", "gpu") if machine.get(name))
@@ -140,7 +150,7 @@ def _refuse_other_table(path: Path, config: AccuracyConfig, jobs: list[BenchJob]
     planned = {(job.spec.method, job.spec.seed, job.rate, shot) for job in jobs for shot in job.shots}
     measured = {
         "split": config.split, "changes": config.changes, "scenario": config.name, "zoos": zoos,
-        "episodes": [config.episodes], "data": sorted(tested),
+        "episodes": [config.episodes], "data": sorted(tested), **_measured_by(config),
     }  # fmt: skip
     if others:
         # One table has one set of each, or its means and gaps would be of different things.
