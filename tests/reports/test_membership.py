@@ -185,7 +185,7 @@ def test_shadows_divide_the_images_and_are_trained_once(scenes, monkeypatch):
     assert any(set(a[0]) != set(b[0]) for a, b in zip(third, fourth, strict=True))
 
 
-def test_shadows_are_kept_by_all_that_they_follow_from_and_two_programs_do_not_train_one(scenes, monkeypatch):
+def test_shadows_are_kept_by_their_normalisation_too_and_trained_under_a_lock(scenes, monkeypatch):
     data, zoo = scenes
     real = real_pictures(zoo, 0, data)
     plan = replace(plan_of(zoo, zoo.cards[0], real.data), mean=[0.1] * 3)
