@@ -21,6 +21,7 @@ _UNBUILDABLE = (ArithmeticError, AssertionError, AttributeError, LookupError)
 _UNBUILDABLE += (MemoryError, RuntimeError, TypeError, ValueError)
 _LARGEST = 100_000
 MOST_PARAMETERS, MOST_TENSORS = 500_000_000, 5_000
+_DRAWING = threading.RLock()
 
 
 def features_of(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -138,14 +139,16 @@ def build_network(
         for key in args:
             if key not in known:
                 raise BadInput(f"{architecture} takes no argument {key!r}.{nearest(key, known)}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    # Weights are drawn by what all threads share. torch.manual_seed is not for two threads at a time (it also tells the
+    # compiler where it is, in one place for all), and would seed GPUs, too.
+    with _DRAWING, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         try:
             skeleton = _skeleton(architecture, args)
             if check is not None:
                 check(skeleton)
             del skeleton
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             return _made(architecture, args)
         except _UNBUILDABLE as error:
             raise BadInput(f"cannot build {architecture} with {args!s:.300}: {error}") from None

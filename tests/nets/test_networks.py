@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 import timm
 import torch
@@ -199,3 +201,17 @@ def test_conv4_is_to_the_last_bit_the_papers_order_of_relu_and_pooling(bn, size)
         found.append([maps, *torch.autograd.grad(maps.square().sum(), wanted)])
     assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
     assert torch.equal(found[0][0], net.forward_features(x))
+
+
+def test_threads_that_build_at_a_time_get_the_weights_of_the_seed():
+    def built():
+        return build_network("fewshot_conv4", num_classes=5, width=4, in_chans=3, img_size=16, seed=3).state_dict()
+
+    wanted, found = built(), []
+    threads = [threading.Thread(target=lambda: found.extend(built() for _ in range(20))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 60
+    assert all(torch.equal(weights[name], wanted[name]) for weights in found for name in wanted)
