@@ -67,3 +67,22 @@ def run(tiny_zoo, patterns):
         return list(method(config).train(training))
 
     return train
+
+
+@pytest.fixture(scope="module")
+def kept_weights():
+    """What ``as_it_is`` has trained for a file."""
+    return {}
+
+
+@pytest.fixture
+def as_it_is(run, kept_weights):
+    """The weights of a file's one method and config without a change, trained once."""
+    from tests.methods.small import weights
+
+    def trained(method, config):
+        if "weights" not in kept_weights:
+            kept_weights["weights"] = weights(run(method, config))
+        return kept_weights["weights"]
+
+    return trained

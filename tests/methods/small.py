@@ -34,3 +34,10 @@ def small(name, **changes):
     tests = f"tests.methods.test_{name.replace('-', '_')}"
     own = getattr(importlib.import_module(tests), "TINY", {}) if importlib.util.find_spec(tests) else {}
     return method, method.preset("demo").override({**base, **own, **changes})
+
+
+def weights(events):
+    """All weights of what a training ended with, as one vector."""
+    import torch
+
+    return torch.cat([p.detach().flatten() for p in events[-1].result.net.parameters()])

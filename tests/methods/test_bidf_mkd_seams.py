@@ -13,7 +13,7 @@ from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.training.plateau import PlateauDetector
 from tests.meta.small import tiny_model
-from tests.methods.small import small
+from tests.methods.small import small, weights
 
 FEW = {"iterations": 3, "learner": "maml", "shot": 1, "query": 2, "kd_steps": 2, "validate_every": 100}
 CLEAR = {"oracle": "autograd", "inversion_lr": 0.01, "shift": 0, "query_inversion_steps": 40, "query_per_class": 2}
@@ -43,10 +43,6 @@ def batches(monkeypatch):
 
     monkeypatch.setattr(OuterLoop, "step", spy)
     return found
-
-
-def weights(events):
-    return torch.cat([p.detach().flatten() for p in events[-1].result.net.parameters()])
 
 
 def test_a_query_set_alone_seeks_the_boundary_and_only_after_the_warm_up(run, recovered, monkeypatch):
@@ -141,23 +137,6 @@ def test_an_option_of_the_algorithm_changes_the_model(change, run, as_it_is):
     given = {**FEW, "iterations": 4, "boundary_after": 0, "generate_interval": 1, "recovered_per_class": 3, "tasks": 2}
     method, config = small("bidf-mkd", **given, boundary_distance="published")
     assert not torch.equal(weights(run(method, config.override(change))), as_it_is(method, config))
-
-
-@pytest.fixture(scope="module")
-def kept():
-    return {}
-
-
-@pytest.fixture
-def as_it_is(run, kept):
-    """The weights without the change, trained once."""
-
-    def trained(method, config):
-        if "weights" not in kept:
-            kept["weights"] = weights(run(method, config))
-        return kept["weights"]
-
-    return trained
 
 
 def test_the_published_preset_has_nothing_of_ours():

@@ -6,14 +6,10 @@ import torch
 from dfml.meta.multi_teacher import MultiHeadStudent
 from dfml.methods.distill import Distill
 from tests import conditions
-from tests.methods.small import small
+from tests.methods.small import small, weights
 
 FEW = {"iterations": 4, "shot": 1, "query": 2, "recovered_per_class": 3, "validate_every": 100, "visits": 1}
 FEW |= {"init": "random"}
-
-
-def weights(events):
-    return torch.cat([p.detach().flatten() for p in events[-1].result.net.parameters()])
 
 
 @pytest.fixture
@@ -90,23 +86,6 @@ def test_the_learning_rate_falls_and_the_distance_is_the_configs(run, steps):
 def test_an_option_of_the_algorithm_changes_the_model(change, run, as_it_is):
     method, config = small("distill", **FEW, tasks=2, learn_shift=2)
     assert not torch.equal(weights(run(method, config.override(change))), as_it_is(method, config))
-
-
-@pytest.fixture(scope="module")
-def kept():
-    return {}
-
-
-@pytest.fixture
-def as_it_is(run, kept):
-    """The weights without the change, trained once."""
-
-    def trained(method, config):
-        if "weights" not in kept:
-            kept["weights"] = weights(run(method, config))
-        return kept["weights"]
-
-    return trained
 
 
 def test_the_output_layers_stay_behind_and_the_backbone_has_learned(run):

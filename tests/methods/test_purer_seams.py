@@ -10,7 +10,7 @@ from dfml.meta.learners import MAML
 from dfml.meta.outer import OuterLoop
 from dfml.methods.purer import Purer
 from dfml.zoo.oracles.base import batch_statistics
-from tests.methods.small import small
+from tests.methods.small import small, weights
 
 FEW = {"warm_start": 0, "shot": 1, "query": 2, "iterations": 6, "validate_every": 100, "warm_up": 2, "patience": 1}
 INVERTING = {**FEW, "iterations": 13, "warm_start": 12, "candidates": 3, "shift": 0, "bn": 0.0, "tv": 0.0, "l2": 0.0}
@@ -28,10 +28,6 @@ def inverted(monkeypatch):
 
     monkeypatch.setattr(DynamicSet, "step", spy)
     return found
-
-
-def weights(events):
-    return torch.cat([p.detach().flatten() for p in events[-1].result.net.parameters()])
 
 
 def measured(images, zoo):
@@ -155,23 +151,6 @@ def test_the_outer_step_learns_so_many_episodes_as_the_config_says(run, monkeypa
 def test_an_option_of_the_algorithm_changes_the_model(change, run, as_it_is):
     method, config = small("purer", **FEW, learner="maml", shift=2, inner_steps=2, first_order=True, pixel_lr=0.1)
     assert not torch.equal(weights(run(method, config.override(change))), as_it_is(method, config))
-
-
-@pytest.fixture(scope="module")
-def kept():
-    return {}
-
-
-@pytest.fixture
-def as_it_is(run, kept):
-    """The weights without the change, trained once."""
-
-    def trained(method, config):
-        if "weights" not in kept:
-            kept["weights"] = weights(run(method, config))
-        return kept["weights"]
-
-    return trained
 
 
 def test_the_published_preset_has_nothing_of_ours():

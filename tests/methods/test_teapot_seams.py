@@ -11,17 +11,13 @@ from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.training.teacher_policy import TeacherPolicy
 from dfml.training.validation import Watch
-from tests.methods.small import small
+from tests.methods.small import small, weights
 
 PUBLISHED = {
     "panel": 0, "augment": False, "decay": False, "init": "random", "reward": "accuracy", "reward_scale": "percent",
     "likelihood": "published", "entropy": 0.0, "forget": 0.0, "policy_lr": 0.1,
 }  # fmt: skip
 FEW = {**PUBLISHED, "iterations": 4, "shot": 1, "query": 2, "recovered_per_class": 3, "validate_every": 100}
-
-
-def weights(events):
-    return torch.cat([p.detach().flatten() for p in events[-1].result.net.parameters()])
 
 
 @pytest.fixture
@@ -140,23 +136,6 @@ def test_an_option_of_the_policy_changes_what_it_learns(change, run, monkeypatch
     method, config = small("teapot", **given, teacher_policy="policy-gradient")
     learned = [run(method, one)[-1].result.details["reliability"] for one in (config, config.override(change))]
     assert learned[0] != learned[1]
-
-
-@pytest.fixture(scope="module")
-def kept():
-    return {}
-
-
-@pytest.fixture
-def as_it_is(run, kept):
-    """The weights without the change, trained once."""
-
-    def trained(method, config):
-        if "weights" not in kept:
-            kept["weights"] = weights(run(method, config))
-        return kept["weights"]
-
-    return trained
 
 
 def liar(zoo, monkeypatch):
