@@ -81,6 +81,10 @@ def test_other_episodes_have_another_name(patterns, tmp_path):
         sampler(patterns, way=4).digest,
         sampler(patterns, split="val").digest,
     }
+    # The same images, differently divided.
+    divided = EpisodeSampler(load_split(patterns, "test"), way=5, shot=3, query=3, episodes=6, seed=0)
+    assert all((a == b).all() for (_, a), (_, b) in zip(divided.plan, sampler(patterns).plan, strict=True))
+    names.add(divided.digest)
     shuffled = sampler(patterns)
     shuffled.plan.reverse()
     names.add(shuffled.digest)
@@ -91,7 +95,7 @@ def test_other_episodes_have_another_name(patterns, tmp_path):
     picture = next((renamed / "test").rglob("*.png"))
     Image.open(picture).transpose(Image.Transpose.ROTATE_90).save(picture)
     names.add(sampler(renamed).digest)
-    assert len(names) == 9
+    assert len(names) == 10
 
 
 def test_an_embedded_sample_has_a_name_too():

@@ -1,9 +1,13 @@
 """The dynamic set's own idea: one set of images that several teachers work on."""
 
+from types import SimpleNamespace
+
 import torch
 
+from dfml.inversion import terms
+from dfml.inversion.dynamic_set import DynamicSet
 from dfml.zoo.oracles.asking import ZerothOrderConfig
-from dfml.zoo.oracles.base import AutogradOracle, LocalApi
+from dfml.zoo.oracles.base import Answer, AutogradOracle, LocalApi
 from dfml.zoo.oracles.choose import ZerothOrderOracle
 from tests import conditions
 from tests.inversion.small import CPU, make
@@ -31,3 +35,23 @@ def test_the_shared_set_asks_black_boxes_too_and_keeps_the_order_of_the_labels(t
         )
     )  # fmt: skip
     assert in_order[0].images.shape == steps[0].images.shape
+
+
+def test_what_a_teacher_says_of_moved_images_moves_back_with_them(monkeypatch):
+    class Points:
+        """Wants one pixel of what it sees to be darker."""
+
+        teacher_id, picture_shape, gives_statistics = "a", (3, 8, 8), False
+
+        def loss_and_grad(self, x, loss_fn, *, statistics_fn=None):
+            grad, logits = torch.zeros_like(x), torch.zeros(len(x), 2)
+            grad[:, :, 5, 6] = 1.0
+            return Answer(loss_fn(logits, x), grad, logits)
+
+    monkeypatch.setattr(terms, "draw_jitter", lambda *_: terms.Jitter(2, -1, False))
+    drawn = torch.Generator().manual_seed(conditions.seed())
+    made = DynamicSet({"a": ["x", "y"]}, per_class=2, shape=(3, 8, 8), lr=0.1, generator=drawn, device=CPU)
+    made.optimiser.step = lambda: None
+    made.step([Points()], SimpleNamespace(bn=0.0, tv=0.0, l2=0.0, shift=2, flip=False), drawn)
+    for pixels in made.pixels:
+        assert pixels.grad.abs().sum((0, 1)).nonzero().tolist() == [[3, 7]]

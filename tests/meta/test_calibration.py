@@ -9,7 +9,8 @@ from dfml.core.errors import BadInput, RunFailed
 from dfml.core.events import Done, Progress
 from dfml.inversion import terms
 from dfml.inversion.terms import bn_distance
-from dfml.meta.adaptation import adapted_task
+from dfml.meta import calibration
+from dfml.meta.adaptation import Calibration, adapted_task
 from dfml.meta.calibration import CALIBRATORS, Icfil, contrast_steps, info_nce
 from dfml.meta.evaluation import evaluate, evaluation_steps
 from dfml.meta.fusion import load_backbone
@@ -121,6 +122,23 @@ def test_the_loss_falls_and_the_models_own_weights_stay(model, episode, adapt, m
     margin.at_least("recovered as asked", found.recovered_accuracy, 0.6, null=0.2)
     assert all(torch.equal(before[k], v) for k, v in model.net.state_dict().items())
     assert not any(p.requires_grad for p in found.params.values())
+
+
+def test_it_goes_on_from_the_adapted_model_and_adapts_again_where_that_is_asked(model, episode):
+    task = adapted_task(model, episode, "steps")
+    # Steps of next to nothing: what is left of the calibration are its beginning and its end.
+    found = {refit: last(quick(lr=1e-12, refit=refit).calibrate([task]))[0].params for refit in (0, 2)}
+    for refit, wanted in ((0, task.params), (2, task.learned(task.params, 2).params)):
+        assert all(torch.allclose(found[refit][name], value, atol=1e-6) for name, value in wanted.items())
+    for one, other in ((found[0], found[2]), (found[0], model.params)):
+        assert not all(torch.allclose(one[name], other[name], atol=1e-4) for name in one)
+
+
+def test_real_and_recovered_images_meet_normalised_alike(model, episode, monkeypatch):
+    met, steps = [], calibration.contrast_steps
+    monkeypatch.setattr(calibration, "contrast_steps", lambda task, x, *rest: met.append(x) or steps(task, x, *rest))
+    found = last(quick().calibrate([adapted_task(model, episode, "steps")]))[0]
+    assert torch.allclose(met[0], model.prepare(found.pictures)) and not torch.allclose(met[0], found.pictures)
 
 
 @pytest.mark.stochastic
@@ -251,6 +269,20 @@ def test_evaluating_compares_the_same_episodes_with_and_without(model, patterns)
     )
     (same,) = (r for r in rows if (r.adapt, r.bn) == ("centroid", "inductive"))
     assert alone[0].per_episode == same.per_episode, "a mode's numbers do not depend on the others asked for"
+
+
+def test_what_is_evaluated_are_the_calibrated_answers(model, patterns):
+    class Blind:
+        """Leaves a model that names the first class whatever it sees."""
+
+        name = "blind"
+
+        def calibrate(self, tasks, *, seed=0):
+            lost = [{name: torch.zeros_like(value) for name, value in task.params.items()} for task in tasks]
+            yield Done([Calibration(params, torch.zeros(0), torch.zeros(0), [1.0, 0.5], 1.0) for params in lost])
+
+    for row in evaluate(model, sampler(patterns, episodes=3), calibrator=Blind(), adapt=["steps"]):
+        assert row.per_episode == pytest.approx([0.2] * 3) != row.plain_per_episode
 
 
 def test_evaluating_can_be_left(model, patterns):

@@ -134,6 +134,12 @@ def test_pictures_are_passed_through_the_teachers_once_for_all_shots(tiny_zoo, p
     assert [evaluate(model, s)[0].per_episode for s in (one, five)] == first[:2]
 
 
+def test_features_of_one_data_set_are_not_taken_for_those_of_another(tiny_zoo, patterns):
+    model, other = ensemble(tiny_zoo), sampler(patterns, split="val")
+    evaluate(model, sampler(patterns))
+    assert evaluate(model, other)[0].per_episode == evaluate(ensemble(tiny_zoo), other)[0].per_episode
+
+
 def test_it_tells_how_far_it_is(tiny_zoo, patterns, monkeypatch):
     monkeypatch.setattr(feature_table, "AT_ONCE", 16)
     steps = list(evaluation_steps(ensemble(tiny_zoo), sampler(patterns, episodes=30)))

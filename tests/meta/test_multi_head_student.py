@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dfml.meta.learners import LearnerConfig, make_learner
+from dfml.meta.learners import LearnerConfig, extract_features, make_learner
 from dfml.meta.model import new_meta_model
 from dfml.meta.multi_teacher import MultiHeadStudent, multi_head_loss
 from tests import conditions
@@ -54,3 +54,17 @@ def test_it_learns_each_teachers_answers_in_that_teachers_layer(margin):
     margin.at_most("loss", steps[-1].loss / steps[0].loss, 0.2)
     margin.close("alignment of the same task twice", steps[-1].alignment, 1.0, 1e-4)
     assert torch.equal(own_head, model.net.fc.weight), "the model's own last layer takes no part"
+
+
+def test_it_sees_images_as_its_model_prepares_them():
+    model = new_meta_model(
+        "fewshot_conv4", shape=(3, 16, 16), way=5, mean=[0.9] * 3, std=[0.2] * 3,
+        learner=make_learner("protonet", LearnerConfig()), width=8,
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(conditions.seed())
+    student, x = MultiHeadStudent(model, [5], 1e-2, generator), torch.rand(12, 3, 16, 16, generator=generator)
+    for images, same in ((model.prepare(x), True), (x, False)):
+        features = extract_features(model.net, model.params, images)
+        wanted = F.linear(features, student.weight, student.bias).view(12, 1, 5)
+        # Normalised by the batch, what was not prepared differs at the borders alone.
+        assert torch.allclose(student.answers(x), wanted, rtol=1e-3, atol=1e-3) == same

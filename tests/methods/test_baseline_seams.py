@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dfml.core.events import Done
+from dfml.meta.ensemble import SHARPNESS
 from dfml.methods import METHODS
 from dfml.training import fusing
 from dfml.zoo import open_zoo
@@ -15,8 +16,8 @@ def parameters(net, *, head):
     return {n: p.detach() for n, p in net.named_parameters() if head or not n.startswith("fc.")}
 
 
-def nudged(folder, by):
-    """A teacher of a zoo's folder with all its weights moved."""
+def nudged(folder, by, **more):
+    """A teacher of a zoo's folder with all its weights moved, and with another normalisation where one is given."""
     teacher = load_teacher(folder)
     card = teacher.card
     with torch.no_grad():
@@ -24,7 +25,7 @@ def nudged(folder, by):
             parameter += by
     args = {"num_classes": card.way, "in_chans": 3, "img_size": card.input_size[1], "width": card.width}
     known = {"architecture": card.architecture, "model_args": args, "mean": card.mean, "std": card.std}
-    save_network(folder, teacher.net, **known, details={"accuracy": card.accuracy})
+    save_network(folder, teacher.net, **{**known, **more}, details={"accuracy": card.accuracy})
 
 
 @pytest.mark.parametrize("head", ["fresh", "average"])
@@ -96,6 +97,13 @@ def test_the_best_teacher_comes_whole_and_its_last_layer_where_asked(run, tiny_z
         assert (model.mean, model.std) == (list(tiny_zoo.card(best).mean), list(tiny_zoo.card(best).std))
 
 
+def test_the_best_teacher_brings_its_own_normalisation(run, zoo_copy):
+    best = max(open_zoo(zoo_copy).cards, key=lambda card: card.accuracy).id
+    nudged(zoo_copy / best, 0.0, mean=[0.1, 0.2, 0.3], std=[0.7, 0.8, 0.9])
+    model = run(*small("best-teacher"), zoo=open_zoo(zoo_copy))[-1].result
+    assert (model.mean, model.std) == ([0.1, 0.2, 0.3], [0.7, 0.8, 0.9])
+
+
 def test_random_weights_are_drawn_from_the_run_s_seed_and_no_teacher_is_read(run, tiny_zoo, monkeypatch):
     monkeypatch.setattr(tiny_zoo, "weights_of", lambda which: pytest.fail("a teacher was read"))
     first, again, other = (run(*small("random"), seed=seed)[-1].result.params for seed in (0, 0, 1))
@@ -117,6 +125,7 @@ def test_the_ensemble_looks_at_each_teacher_s_features_as_it_is_told_to_scale_th
         assert ratio.isfinite().any(0).sum() > 1
         ratio = ratio[ratio.isfinite()]
         assert torch.allclose(ratio, ratio[0], rtol=1e-3), "all teachers, each to the same measure"
+    assert torch.allclose(found["l2"].square().sum(1), torch.full((3,), SHARPNESS), rtol=1e-4), "of any number"
 
 
 @pytest.mark.parametrize("name", ["average", "ota"])

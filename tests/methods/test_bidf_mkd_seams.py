@@ -5,6 +5,7 @@ import torch
 
 from dfml.core.events import Scalars
 from dfml.inversion import terms
+from dfml.meta import outer
 from dfml.meta.learners import kd_loss
 from dfml.meta.outer import OuterLoop
 from dfml.methods import bidf_mkd
@@ -62,9 +63,16 @@ def test_the_boundary_is_that_of_the_api_and_its_own_student(run, recovered, mon
         made.append((student, adapt(self, student)))
         return made[-1][1]
 
+    adapted, learners = outer.adapted_student, []
     monkeypatch.setattr(BidfMkd, "boundary_loss", spy)
+    monkeypatch.setattr(
+        outer,
+        "adapted_student",
+        lambda model, learner, *task: learners.append(learner) or adapted(model, learner, *task),
+    )
     run(*small("bidf-mkd", **{**FEW, "iterations": 1}, boundary_after=0, boundary=0.7, boundary_distance="kl"))
     ((student, _),), (*_, extra, _) = made, recovered[-1]
+    assert [learner.config.inner_steps for learner in learners] == [FEW["kd_steps"]]
     x = torch.rand(6, 3, 32, 32)
     logits = 3 * student(x)  # another answer of the same class
     expected = terms.disagreement(student, weight=0.7, distance="kl")(x, None, logits)
@@ -101,6 +109,37 @@ def test_the_memory_keeps_support_and_query_sets(run, monkeypatch, batches):
     ((support_x, _, query_x, _), *_), *_ = batches[0]
     assert [len(task.images) for task in kept] == [20, 15]
     assert torch.equal(kept[0].images, support_x) and torch.equal(kept[1].images, query_x)
+
+
+def test_the_sets_of_a_task_are_recoveries_of_their_own(run, batches):
+    alike = {"recovered_per_class": 3, "query_per_class": 3, "inversion_steps": 2, "query_inversion_steps": 2}
+    run(*small("bidf-mkd", **{**FEW, "iterations": 1}, **alike, visits=1, boundary=0.0))
+    (support_x, _, query_x, _), *_ = batches[0][0]
+    assert support_x.shape == query_x.shape and not any(map(torch.equal, support_x, query_x))
+
+
+def test_not_always_the_same_recovery_of_a_teacher_is_met(run, recovered, monkeypatch):
+    monkeypatch.setattr(PlateauDetector, "update", lambda self, value: True)
+    run(*small("bidf-mkd", **{**FEW, "iterations": 8}, inversion_steps=1, query_inversion_steps=1, q=1, visits=3))
+    assert len({visits[0][1] for _, visits, *_ in recovered[::2]}) > 1
+
+
+@pytest.mark.parametrize(
+    ("oracle", "outputs", "learner", "distance", "relative"),
+    [
+        ("zeroth-order", "logits", "maml", "l1", False),
+        ("zeroth-order", "probabilities", "maml", "l1", True),
+        ("zeroth-order", "logits", "protonet", "l1", True),
+        ("autograd", "logits", "maml", "kl", False),
+    ],
+)
+def test_answers_are_compared_by_what_they_tell(oracle, outputs, learner, distance, relative, monkeypatch):
+    met = []
+    monkeypatch.setattr(terms, "disagreement", lambda student, **how: met.append((student, how)))
+    given = {"oracle": oracle, "outputs": outputs, "learner": learner, "boundary": 0.3}
+    method, config = small("bidf-mkd", **given, boundary_distance="published")
+    method(config).boundary_loss("the student")
+    assert met == [("the student", {"weight": 0.3, "distance": distance, "relative": relative})]
 
 
 def test_queries_go_as_the_config_says(run, recovered):

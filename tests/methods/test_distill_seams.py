@@ -5,6 +5,7 @@ import torch
 
 from dfml.meta.multi_teacher import MultiHeadStudent
 from dfml.methods.distill import Distill
+from dfml.tasks.cache import Recoveries
 from tests import conditions
 from tests.methods.small import small, weights
 
@@ -66,6 +67,25 @@ def test_images_are_revised_until_all_teachers_of_a_class_name_it(run, tiny_zoo,
                 right.append((teacher.logits(task.images[known]).argmax(1) == wanted).float())
         agreed[sweeps] = float(torch.cat(right).mean())
     margin.at_least("agreement after the revision", agreed[30], 0.7, null=agreed[0])
+
+
+def test_every_visit_to_every_teacher_is_recovered_and_looked_at(run, tiny_zoo, monkeypatch):
+    met, looked = [], []
+    recover, batch = Recoveries.recover, Distill.batch
+
+    def recovering(self, visits, **how):
+        met.extend(visits)
+        return recover(self, visits, **how)
+
+    def looking(self, training, task, *rest):
+        looked.append(task)
+        return batch(self, training, task, *rest)
+
+    monkeypatch.setattr(Recoveries, "recover", recovering)
+    monkeypatch.setattr(Distill, "batch", looking)
+    run(*small("distill", **{**FEW, "visits": 2, "iterations": 25}, tasks=3, inversion_steps=1))
+    assert sorted(met) == [(teacher, visit) for teacher in sorted(tiny_zoo.ids) for visit in range(2)]
+    assert len({id(task) for task in looked}) == 6
 
 
 def test_the_learning_rate_falls_and_the_distance_is_the_configs(run, steps):

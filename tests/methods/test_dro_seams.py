@@ -10,6 +10,7 @@ from dfml.meta.robust_fusion import RobustFusion
 from dfml.methods import METHODS, dro
 from dfml.nets.build import build_network
 from dfml.nets.hyper import AffineHyperNetwork, Phi
+from dfml.training.validation import Validation
 from dfml.zoo import open_zoo
 from dfml.zoo.teacher import save_network
 from dfml.zoo.zoo import write_zoo
@@ -175,6 +176,35 @@ def test_the_model_is_the_network_of_the_mean_embedding(mode, run, spied):
 
     assert torch.allclose(found, written(spied.fusion.embeddings.mean(0)), atol=1e-6)
     assert not any(torch.allclose(found, written(e), atol=1e-4) for e in spied.fusion.embeddings)
+
+
+@BOTH
+def test_what_is_validated_is_the_model_that_the_fusion_would_give_then(mode, run, monkeypatch):
+    met, measure = [], Validation.measure
+
+    def spy(self, model, *rest):
+        met.append({name: value.detach().clone() for name, value in model.params.items()})
+        return measure(self, model, *rest)
+
+    monkeypatch.setattr(Validation, "measure", spy)
+    given = run(*small("dro", mode=mode, epochs=1, validate_every=1, validation_episodes=1))[-1].result.params
+    assert len(met) == 3 and all(torch.equal(met[-1][name], value) for name, value in given.items())
+    assert not torch.equal(met[0]["blocks.0.0.weight"], met[1]["blocks.0.0.weight"])
+
+
+@BOTH
+def test_what_is_written_at_first_is_as_asked(mode, run, spied):
+    for start in ("random", "zero"):
+        spied.calls = []
+        run(*small("dro", mode=mode, epochs=1, start=start))
+        (phi, *_), *_ = spied.calls[0][3:]
+        assert not phi.weight.any() and bool(phi.bias.any()) == (start == "random")
+
+
+def test_a_fit_is_asked_of_the_steps_of_all_epochs(run, spied):
+    run(*small("dro", fit=0.6, epochs=4))
+    left = 1 - 2 * spied.fusion.rate / len(spied.calls[0][2])
+    assert len(spied.of("update")) == 12 and 1 - left**12 == pytest.approx(0.6)
 
 
 @pytest.fixture(scope="module")

@@ -129,6 +129,32 @@ def test_a_recovery_takes_so_many_steps_and_the_generator_learns_in_every_round(
     assert all(not torch.equal(a, b) for a, b in zip(weights, weights[1:], strict=False))
 
 
+def test_generator_noise_and_meta_generator_learn_each_at_a_rate_of_its_own(run, monkeypatch):
+    rates, real = [], torch.optim.Adam.step
+
+    def noting(self, *args, **named):
+        if self.param_groups[0]["betas"] == (0.5, 0.999):
+            rates.append(tuple(group["lr"] for group in self.param_groups))
+        return real(self, *args, **named)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", noting)
+    given = {"generator_lr": 0.02, "noise_lr": 0.2, "meta_lr": 0.004}
+    run(*small("free", **{**SHORT, **given, "iterations": 1, "five_steps": 2}))
+    assert rates == [(0.02, 0.2)] * 2 + [(0.004,)]
+
+
+def test_a_round_s_teachers_are_drawn_anew(run, monkeypatch, tiny_zoo):
+    met, real = [], MetaGenerator.meta_stepping
+
+    def noting(self, oracles, *rest, **named):
+        met.append(tuple(oracle.teacher_id for oracle in oracles))
+        yield from real(self, oracles, *rest, **named)
+
+    monkeypatch.setattr(MetaGenerator, "meta_stepping", noting)
+    run(*small("free", **{**SHORT, "warm_up": 9, "iterations": 10, "five_steps": 1, "teachers": 2}))
+    assert len(set(met)) > 3 and set().union(*met) == set(tiny_zoo.ids)
+
+
 @pytest.mark.parametrize("outer", ["fomaml", "fomaml-every", "reptile"])
 def test_the_generator_goes_along_the_mean_over_the_round_s_teachers(outer, run, monkeypatch):
     """Adam of a first step without momentum's past goes against the sign of the gradient that it is given."""
@@ -226,6 +252,15 @@ def test_the_memory_holds_what_was_recovered_under_the_classes_that_were_asked(r
     assert len(tasks) == 4
     for task in tasks:
         assert torch.equal(task.labels, torch.arange(5).repeat_interleave(5)) and task.teacher_id in tiny_zoo.ids
+
+
+@pytest.mark.parametrize(("store", "which"), [("all", slice(None)), ("last", slice(-1, None))])
+def test_what_a_round_stores_are_its_own_recoveries_or_the_last_of_them(store, which, run, spied):
+    added, rounds = spied(TaskMemory, "add"), spied(Free, "task_loss")
+    run(*small("free", **{**SHORT, "store": store, "iterations": 2, "teachers": 3}))
+    learned, stored = ([args[place] for args, *_ in calls] for calls, place in ((rounds, 2), (added, 1)))
+    assert len(learned) == 3 and len(stored) == len(learned[which])
+    assert all(a is b for a, b in zip(stored, learned[which], strict=True))
 
 
 def test_what_is_ours_is_off_in_published_and_paper_and_on_in_the_demo():

@@ -10,6 +10,8 @@ from dfml.meta.learners import MAML
 from dfml.meta.outer import OuterLoop
 from dfml.methods.purer import Purer
 from dfml.zoo.oracles.base import batch_statistics
+from tests import conditions
+from tests.meta.small import tiny_model
 from tests.methods.small import small, weights
 
 FEW = {"warm_start": 0, "shot": 1, "query": 2, "iterations": 6, "validate_every": 100, "warm_up": 2, "patience": 1}
@@ -112,6 +114,49 @@ def test_so_many_teachers_are_inverted_at_a_time_the_least_inverted_first(run, i
     assert met[0] | met[1] == {"000", "001", "002"}
 
 
+def test_an_adversarial_episode_is_of_the_classes_that_are_inverted_beside_it(run, inverted, monkeypatch):
+    asked, draw = [], DynamicSet.draw_episode
+
+    def spy(self, *, teachers=None, **how):
+        found = draw(self, teachers=teachers, **how)
+        asked.append((len(inverted), teachers, found[0]))
+        return found
+
+    monkeypatch.setattr(DynamicSet, "draw_episode", spy)
+    run(*small("purer", **FEW, candidates=1))
+    steps = [step for step, each in enumerate(inverted) if each["adversarial"] is not None]
+    # Once to be raised, once to tell by how much; what is learned is of all classes.
+    near = [(step + after, inverted[step]["teachers"]) for step in steps for after in (0, 1)]
+    those = [each for each in asked if each[1] is not None]
+    assert steps and [(step, teachers) for step, teachers, _ in those] == near
+    assert all(before[2] == after[2] for before, after in zip(those[::2], those[1::2], strict=True))
+    assert sum(teachers is None for _, teachers, _ in asked) == 2 * len(inverted)
+
+
+def test_images_climb_through_the_inner_loop_whatever_order_the_learner_takes():
+    drawn, labels, gradients = torch.Generator().manual_seed(conditions.seed()), torch.arange(5), []
+    support, query = (torch.rand(5, 3, 32, 32, generator=drawn).requires_grad_(True) for _ in range(2))
+    for first_order in (False, True):
+        model = tiny_model()
+        model.learner = MAML(model.learner.config.override({"first_order": first_order, "inner_lr": 0.5}))
+        loss = Purer.outer_loss(model, (support, labels, query, labels))
+        gradients.append(torch.autograd.grad(loss, [support, query], allow_unused=True))
+    for exact, found in zip(*gradients, strict=True):
+        assert found is not None and exact.any() and torch.allclose(found, exact, atol=1e-7)
+
+
+def test_the_pixels_rate_falls_to_the_share_that_is_asked_for(run, monkeypatch):
+    rates, step = [], DynamicSet.step
+
+    def spy(self, *given, **how):
+        rates.append(self.optimiser.param_groups[0]["lr"])
+        return step(self, *given, **how)
+
+    monkeypatch.setattr(DynamicSet, "step", spy)
+    run(*small("purer", **FEW, pixel_lr=0.1, pixel_decay=0.4))
+    assert rates == pytest.approx([0.09, 0.08, 0.07, 0.06, 0.05, 0.04])
+
+
 def test_the_outer_step_learns_so_many_episodes_as_the_config_says(run, monkeypatch, tiny_zoo):
     drawn, loops, learned = [], [], []
     episode, step, outer = DynamicSet.draw_episode, OuterLoop.step, MAML.outer
@@ -128,6 +173,7 @@ def test_the_outer_step_learns_so_many_episodes_as_the_config_says(run, monkeypa
 
     def of_learner(self, net, params, support, query):
         learned.append((self.config.inner_steps, self.config.inner_lr, self.config.first_order))
+        assert not any(torch.equal(a, b) for a in support[0] for b in query[0]), "what was shown is not asked about"
         return outer(self, net, params, support, query)
 
     monkeypatch.setattr(DynamicSet, "draw_episode", of_set)

@@ -1,5 +1,7 @@
 """TEAPOT through ``train``: each published part is handed on as the config says, and changes what comes out."""
 
+import math
+
 import pytest
 import torch
 
@@ -55,8 +57,42 @@ def test_a_memory_update_learns_so_many_tasks_with_hard_labels(run, batches):
     assert {lr for *_, lr in batches} == {2e-3}
     (asked, none, _), *memory = batches
     assert none is None and len(asked) == 2 and all(task[3].shape == (10, 5) for task in asked)
+    assert not any(torch.equal(a, b) for task in asked for a in task[0] for b in task[2]), "shown, and asked about"
     assert [len(tasks) for tasks, *_ in memory] == [3, 3, 3]
     assert all(task[3].dtype == torch.int64 for tasks, *_ in memory for task in tasks)
+
+
+def test_the_learning_rate_falls_along_a_half_cosine_where_that_is_asked(run, batches):
+    run(*small("teapot", **{**FEW, "decay": True}, patience=100, outer_lr=2e-3))
+    assert [lr for *_, lr in batches] == pytest.approx([1e-3 * (1 + math.cos(math.pi * n / 4)) for n in range(4)])
+
+
+def test_a_teacher_that_is_asked_again_gives_another_recovery(run, monkeypatch):
+    met, recover = {}, Recoveries.recover
+
+    def spy(self, visits, **how):
+        for teacher, visit in visits:
+            met.setdefault(teacher, []).append(visit)
+        return recover(self, visits, **how)
+
+    monkeypatch.setattr(Recoveries, "recover", spy)
+    monkeypatch.setattr(Watch, "accuracy", lambda *_: 0.5)
+    run(*small("teapot", **{**FEW, "iterations": 9}, patience=1, asked=3, visits=3, inversion_steps=1, tasks=1))
+    assert len(met) == 3 and all(len(own) > 3 and own == [n % 3 for n in range(len(own))] for own in met.values())
+
+
+def test_what_is_watched_is_none_of_the_validation(run, monkeypatch):
+    met, make = [], Watch.__init__
+
+    def spy(self, validation, *rest):
+        make(self, validation, *rest)
+        met.append((list(self.episodes), list(validation.sampler)))
+
+    monkeypatch.setattr(Watch, "__init__", spy)
+    run(*small("teapot", **{**FEW, "iterations": 1}))
+    ((watched, validated),) = met
+    assert watched[0].query_x.shape == validated[0].query_x.shape
+    assert not any(torch.equal(a.query_x, b.query_x) for a in watched for b in validated)
 
 
 def test_an_interpolated_task_is_mixed_by_the_share_that_was_drawn(run, batches, monkeypatch):

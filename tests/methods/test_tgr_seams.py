@@ -123,6 +123,12 @@ def test_groups_hold_teachers_that_are_as_unlike_as_the_config_says(run, six, mo
     assert details["homogeneity"] == pytest.approx(same)
 
 
+def test_random_groups_are_dealt_by_the_run_s_seed(run, six):
+    changes = {"iterations": 1, "inversion_steps": 1, "group_by": "random", "groups": 2}
+    told = [run(*small("tgr", **{**FAST, **changes}), zoo=six, seed=seed)[-1].result.details for seed in range(5)]
+    assert len({tuple(details["groups"].values()) for details in told}) > 1
+
+
 def test_the_probe_that_is_asked_for_compares_the_teachers(run, tiny_zoo_folder, spied):
     calls, found = spied(recovered, "open_probe"), []
     for probe in ("procedural", str(tiny_zoo_folder / "001")):
@@ -145,7 +151,7 @@ def test_the_paper_s_preset_wants_the_paper_s_probe(tiny_zoo, tiny_zoo_folder):
 
 
 def test_a_run_tells_how_well_it_knows_what_it_was_trained_on(run, spied, tiny_zoo):
-    calls = spied(validation, "pseudo_task_accuracy")
+    calls, adapted = spied(validation, "pseudo_task_accuracy"), spied(validation, "adapted_task")
     changes = {"recovered_per_class": 20, "validation_episodes": 3, "iterations": 2, "query": 3}
     details = run(*small("tgr", **{**FAST, **ALONE, **changes}))[-1].result.details
     [((model, memory, config), _)] = calls
@@ -153,6 +159,10 @@ def test_a_run_tells_how_well_it_knows_what_it_was_trained_on(run, spied, tiny_z
     assert 0 <= details["pseudo_task_accuracy"] <= 1 and details["homogeneity"] is None
     assert validation.pseudo_task_accuracy(model, memory, config) == details["pseudo_task_accuracy"]
     assert validation.pseudo_task_accuracy(model, TaskMemory(tiny_zoo.class_keys()), config) is None
+    drawn = torch.Generator().manual_seed(validation.VALIDATION_SEED)
+    images = memory.sample(config.way, config.shot, 15, generator=drawn).task[0]
+    prepared = adapted[-config.validation_episodes][0][1].support_x
+    assert torch.allclose(prepared, model.prepare(images)) and not torch.allclose(prepared, images, atol=0.1)
 
 
 def test_published_has_nothing_of_ours_but_what_its_page_names():

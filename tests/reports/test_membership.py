@@ -104,6 +104,14 @@ def test_shadows_are_targets_of_their_own_halves_whatever_trained_the_network():
     assert (found[TARGET].members, found[TARGET].others) == (200, 200)
 
 
+def test_what_a_network_remembers_beside_its_shadows_is_told_the_right_way_round():
+    order = np.arange(40)
+    hard, trained = np.random.default_rng(5).normal(2, 1, 40), order < 20
+    both = iter([Shadow(None, order[::2]), Shadow(None, order[1::2])])  # type: ignore[arg-type]
+    found = {test.score: test for test in shadow_tests(both, lambda _: hard, order, hard - trained, trained)}
+    assert found[CALIBRATED].auc == 1 and found[CONTROL].auc < 1
+
+
 def test_calibration_takes_away_what_makes_images_hard_for_all():
     rng = np.random.default_rng(3)
     hard, trained = rng.exponential(3, 2000), np.arange(2000) < 1000
@@ -183,6 +191,27 @@ def test_shadows_divide_the_images_and_are_trained_once(scenes, monkeypatch):
     assert told(zoo, data, shadows=2)[1] == [2] and len(trained) == 2
     third, fourth = plan.parts(real.data, 2), plan.parts(real.data, 0)
     assert any(set(a[0]) != set(b[0]) for a, b in zip(third, fourth, strict=True))
+
+
+def test_each_shadow_gives_its_own_loss_of_the_images(scenes, monkeypatch, tmp_path):
+    monkeypatch.setenv("DFML_CACHE", str(tmp_path))  # others count what is trained
+    data, zoo = scenes
+    real, asked = real_pictures(zoo, 0, data), []
+
+    def look(kept, losses, positions, loss, trained):
+        asked.extend((shadow.teacher, losses(shadow), positions) for shadow in kept)
+        asked.append((zoo.teacher(zoo.cards[0].id), loss, positions))
+        return []
+
+    monkeypatch.setattr("dfml.reports.membership.shadow_tests", look)
+    told(zoo, data, shadows=2)
+    assert len(asked) == 3
+    for network, losses, positions in asked:
+        names = [real.data.class_names[c] for c in real.data.labels[positions]]
+        labels = torch.tensor([zoo.cards[0].classes.index(name) for name in names])
+        with torch.no_grad():
+            wanted = torch.nn.functional.cross_entropy(network.logits(real.at(positions)), labels, reduction="none")
+        assert losses == pytest.approx(wanted.numpy(), rel=1e-3, abs=1e-4)
 
 
 def test_shadows_are_kept_by_their_normalisation_too_and_trained_under_a_lock(scenes, monkeypatch):

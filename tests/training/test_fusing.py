@@ -123,3 +123,10 @@ def test_teachers_that_normalise_otherwise_are_told(name, run, tmp_path):
     events = trained(name, run, open_zoo(tmp_path / "zoo"))
     (said,) = [e.text for e in events if isinstance(e, Note) and "normalise" in e.text]
     assert " 2 ways" in said
+
+
+def test_a_model_normalises_as_most_of_its_teachers_do(run, tmp_path):
+    zoo = motley_zoo(tmp_path / "zoo", ("three", "five", "twenty"))
+    usual = list(zoo.card("five").mean)
+    edit(tmp_path / "zoo" / zoo.ids[0] / "config.json", lambda config: config["pretrained_cfg"].update(mean=[0.1] * 3))
+    assert trained("average", run, open_zoo(tmp_path / "zoo"))[-1].result.mean == usual != [0.1] * 3

@@ -1,4 +1,8 @@
+import pytest
+
+from dfml.meta.outer import OuterLoop
 from dfml.training.plateau import PlateauDetector
+from tests.methods.small import small
 
 
 def fired(trigger, values):
@@ -36,3 +40,24 @@ def test_without_a_warm_up_it_is_forced_at_the_first_update():
     trigger = PlateauDetector(2, warm_up=0, force_at_warm_up=True)
     assert fired(trigger, [0.5, 0.4, 0.3, 0.3]) == [1, 4]
     assert fired(PlateauDetector(2, warm_up=0), [0.5, 0.4, 0.3, 0.3]) == [3]
+
+
+@pytest.mark.parametrize("name", ["purer", "bidf-mkd", "free", "tgr"])
+def test_a_method_s_plateaus_are_those_of_its_outer_steps_accuracy(name, run, monkeypatch):
+    watched, reached = [], []
+    update, step = PlateauDetector.update, OuterLoop.step
+
+    def updated(self, value):
+        watched.append(value)
+        return update(self, value)
+
+    def stepped(self, *given):
+        outcome = step(self, *given)
+        reached.append(outcome.accuracy)
+        return outcome
+
+    monkeypatch.setattr(PlateauDetector, "update", updated)
+    monkeypatch.setattr(OuterLoop, "step", stepped)
+    changes = {"free": {"warm_up": 0}, "tgr": {"group_by": "random"}, "purer": {"warm_start": 0}}.get(name, {})
+    run(*small(name, iterations=3, **changes, **({"patience": 3} if name in ("free", "tgr") else {})))
+    assert watched == reached and len(set(reached)) > 1
