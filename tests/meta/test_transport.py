@@ -115,6 +115,22 @@ def mean(networks):
     return [tuple(torch.stack(parts).mean(0) for parts in zip(*layer)) for layer in zip(*networks)]  # noqa: B905
 
 
+@pytest.mark.parametrize("biases", [[5.0, 0.0], [0.0, 5.0]])
+def test_units_of_equal_weights_are_told_apart_by_their_biases(biases):
+    last = torch.ones(1, 2), None
+    mine, wanted = ((torch.ones(2, 2), torch.tensor(each)) for each in (biases, [0.0, 5.0]))
+    (_, found), _ = align([mine, last], [wanted, last])
+    assert found.tolist() == [0.0, 5.0]
+
+
+def test_what_is_smallest_is_the_sum_of_squared_distances():
+    """In place the units are 0 and 3 apart, changed 2 and 2: more by the distance, less by its square."""
+    mine, wanted = torch.tensor([[0.0, 0.0], [-0.25, 3.9375**0.5]]), torch.tensor([[0.0, 0.0], [2.0, 0.0]])
+    last = torch.ones(1, 2), None
+    (first, _), _ = align([(mine, None), last], [(wanted, None), last])
+    assert torch.equal(first, mine.flip(0))
+
+
 def test_a_plain_network_is_aligned_from_a_list_of_its_layers():
     original = mlp(0)
     x = torch.linspace(-5, 5, 40).unsqueeze(1)

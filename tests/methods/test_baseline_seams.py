@@ -10,6 +10,7 @@ from dfml.training import fusing
 from dfml.zoo import open_zoo
 from dfml.zoo.teacher import load_teacher, save_network
 from tests.methods.small import small
+from tests.zoo.test_storage import edit
 
 
 def parameters(net, *, head):
@@ -95,6 +96,15 @@ def test_the_best_teacher_comes_whole_and_its_last_layer_where_asked(run, tiny_z
         assert all(torch.equal(model.params[name], value) for name, value in own.items())
         assert torch.equal(model.net.fc.weight, theirs.fc.weight) == (head == "teacher")
         assert (model.mean, model.std) == (list(tiny_zoo.card(best).mean), list(tiny_zoo.card(best).std))
+
+
+@pytest.mark.parametrize("best", ["000", "001", "002"])
+def test_the_best_teacher_is_who_reports_most_wherever_it_stands(best, run, zoo_copy):
+    for which in ("000", "001", "002"):
+        edit(
+            zoo_copy / which / "dfml.json", lambda card, which=which: card.update(accuracy=0.5 + 0.4 * (which == best))
+        )
+    assert run(*small("best-teacher"), zoo=open_zoo(zoo_copy))[-1].result.details["teacher"] == best
 
 
 def test_the_best_teacher_brings_its_own_normalisation(run, zoo_copy):

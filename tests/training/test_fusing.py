@@ -13,8 +13,9 @@ from dfml.methods import METHODS
 from dfml.nets.any_network import state_for
 from dfml.training.fusing import fused
 from dfml.zoo import open_zoo
+from dfml.zoo.zoo import write_zoo
 from tests.methods.small import small
-from tests.motley import motley_zoo
+from tests.motley import TEACHERS, motley_zoo, save_teacher
 from tests.zoo.test_storage import edit
 
 FUSING = ["average", "ota", "dro"]
@@ -83,6 +84,14 @@ def test_the_best_teacher_may_be_any_network(names, run, tmp_path):
     assert model.details["teacher"] == names[0] and model.architecture == card.architecture
     own = state_for(zoo.teacher(names[0]).net, model.net)
     assert all(torch.equal(p, own[name]) for name, p in model.params.items() if not name.startswith("fc."))
+
+
+def test_of_two_networks_of_one_name_the_best_one_s_arguments_count(run, tmp_path):
+    motley_zoo(tmp_path / "zoo", ("vit",))
+    save_teacher(tmp_path / "zoo" / "flat", **TEACHERS["vit"], depth=1, accuracy=0.9)
+    write_zoo(tmp_path / "zoo", models=["vit", "flat"], name="motley")
+    model = trained("best-teacher", run, open_zoo(tmp_path / "zoo"))[-1].result
+    assert model.details["teacher"] == "flat" and model.model_args["depth"] == 1
 
 
 @pytest.mark.parametrize("architecture", ["test_vit", "test_byobnet"])

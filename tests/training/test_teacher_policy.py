@@ -165,6 +165,7 @@ def test_those_asked_last_earn_the_mean_of_four_steps_and_when_others_are_due(mo
     asked.reward_accuracy(0.9, due=True)
     assert given.pop() == ([2, 1], [pytest.approx(90)] * 2), "what others earned is not theirs"
     assert asked.ask(1, 2, None) == [("c", 0)], "the third visit repeats the first recovery"
+    asked.reward_accuracy(0.7, due=False)
     back = new_policy()
     back.load(flatten_state(asked.state()))
-    assert back.state()["asked"] == asked.state()["asked"]
+    assert back.state()["asked"] == asked.state()["asked"] and back.since == [0.7]
