@@ -199,8 +199,8 @@ def _total(kept: Row) -> str:
     apart = ", ".join(work.name for work in WORKS if work.apart)
     return (
         f"All measurements together: {seconds_of(kept) / 60:.0f} minutes of the clock, without loading the program; "
-        f"asked for are {MOST_SECONDS / 60:.0f}. Not among them, and measured by `--only`: {apart}, where every teacher "
-        "answers about every image."
+        f"asked for are {MOST_SECONDS / 60:.0f}. Not among them, but measured by `--only`: {apart}, where each teacher "
+        "answers about all images."
     )
 
 
