@@ -166,14 +166,16 @@ def _membership(tests: Sequence[dict[str, Any]]) -> None:
     st.markdown(
         "**Membership**",
         help="Whether the teacher's own answers tell which real images it was trained on. AUC is the chance that a "
-        "training image looks more trained on than a held-out one; 0.5 is a coin.",
+        "training image looks more trained on than a held-out one; 0.5 is a coin. Controls are shadows, which saw "
+        "none of these images: what they tell apart is how the two parts differ, and not memory.",
     )
     for test in tests:
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            word, icon, colour = TELLS[None if test["score"] in CONTROLS else test.get("tells") is True]
-            st.markdown(f"**{plain(test['score'])}**", width="content")
-            st.badge(word, icon=icon, color=colour)
-        st.caption(plain(test.get("verdict", "")))
+        with st.container(gap="xxsmall"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                word, icon, colour = TELLS[None if test["score"] in CONTROLS else test.get("tells") is True]
+                st.markdown(f"**{plain(test['score'])}**", width="content")
+                st.badge(word, icon=icon, color=colour)
+            st.caption(plain(test.get("verdict", "")))
     with st.expander("The numbers of the membership tests", icon=":material/functions:"):
         titles = ["score", "AUC", "95 % interval", "found at 1 % false alarms", "training images", "held-out images"]
         cells = [[plain(test["score"]), *_cells(test)] for test in tests]
