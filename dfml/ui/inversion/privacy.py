@@ -166,8 +166,8 @@ def _membership(tests: Sequence[dict[str, Any]]) -> None:
     st.markdown(
         "**Membership**",
         help="Whether the teacher's own answers tell which real images it was trained on. AUC is the chance that a "
-        "training image looks more trained on than a held-out one; 0.5 is a coin. The controls say how to "
-        "read that: whether the two parts differ by themselves, and what a network of this kind shows of a random half.",
+        "training image looks more trained on than a held-out one; 0.5 is a coin. The controls say how "
+        "to read that: do the parts differ by themselves, and what does such a network show of a random half?",
     )
     for test in tests:
         with st.container(gap="xxsmall"):
