@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
 from dfml.bench.job import EPISODE_SEED, QUERY, Row, Rows, Say
-from dfml.bench.plan import BASELINES, configs_for, plan
+from dfml.bench.plan import BASELINES, STEPS, configs_for, cut, plan
 from dfml.bench.report import grouped, markdown_table, mean_interval, over_seeds, refuse_to_lose, write_report
 from dfml.bench.scenarios import MIXED, set_up
 from dfml.bench.study import Outcome, do_study
 from dfml.bench.study_config import AccuracyConfig, Each, Several, StudyConfig
-from dfml.core.config import Config
 from dfml.core.errors import BadInput, nearest
 from dfml.core.paths import read_json
 from dfml.data.pairing import difference
@@ -25,8 +23,6 @@ NAMES = {
     "MH": "several data sets and architectures",
 }
 FLOOR = "random"
-STEPS = ("iterations", "warm_start", "warm_up")
-"""What a share is taken of."""
 
 
 class ScenariosConfig(StudyConfig):
@@ -122,12 +118,6 @@ def _of_setting(config: ScenariosConfig, name: str) -> AccuracyConfig:
         methods = (*(key for key in BASELINES if METHODS.get(key).data_free), *published)
     add = config.add if name == MIXED else []
     return AccuracyConfig(**{**own, "name": name, "methods": methods, "add": add, "work": config.work / name})
-
-
-def cut(recipe: Config, share: float) -> Any:  # noqa: ANN401 - of the same class
-    """A config with a share of its steps."""
-    values = {name: getattr(recipe, name) for name in STEPS if getattr(recipe, name, 0)}
-    return recipe.override({name: max(1, round(value * share)) for name, value in values.items()})
 
 
 def with_differences(rows: Rows) -> Rows:

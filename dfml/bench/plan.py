@@ -28,12 +28,20 @@ BASELINES = (
     "distill", "ensemble-features",
 )  # fmt: skip
 REFERENCE = "real-data"
+STEPS = ("iterations", "warm_start", "warm_up")
+"""What a share is taken of."""
 
 
 def all_methods() -> list[str]:
     """Every registered method: the floor and the other baselines first, the reference on real data last."""
     published = [name for name in METHODS if name not in (*BASELINES, REFERENCE)]
     return [name for name in (*BASELINES, *published, REFERENCE) if name in METHODS]
+
+
+def cut(recipe: Config, share: float) -> Any:  # noqa: ANN401 - of the same class
+    """A config with a share of its steps."""
+    values = {name: getattr(recipe, name) for name in STEPS if getattr(recipe, name, 0)}
+    return recipe.override({name: max(1, round(value * share)) for name, value in values.items()})
 
 
 def check_data(config: StudyConfig, zoo: str, *, way: int) -> None:

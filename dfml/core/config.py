@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self, dataclass_transform, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from dfml.core.errors import BadInput, nearest, shown
 
@@ -23,7 +23,15 @@ LATEST = 4e9
 NO_NAMES: Mapping[str, str] = {}
 
 Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
-Share = Annotated[float, Field(ge=0, le=1)]
+ROUNDING = 1e-9
+"""By how much a sum of shares may miss 0 or 1."""
+
+
+def _without_rounding(value: object) -> object:
+    return min(1.0, max(0.0, value)) if isinstance(value, float) and -ROUNDING <= value <= 1 + ROUNDING else value
+
+
+Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_without_rounding)]
 Number = Annotated[float, Field(ge=-1e300, le=1e300)]
 Moment = Annotated[float, Field(ge=0, le=LATEST)]
 Text = Annotated[str, Field(max_length=4000)]

@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from dfml.training.ours.images import Augmenter
 
 
+LEAST = 64
+"""Images that a teacher is shown at once, where tasks are smaller."""
+
+
 class DistillConfig(RecoveringConfig, InitConfig):
     """Options of distillation; a step takes ``tasks`` recoveries, way * (shot + query) images of each."""
 
@@ -175,18 +179,26 @@ class Distill(Method):
         """Each task's answers [N, T, way] of the teachers that count; a resumed run asks, and pays, again."""
         import torch
 
+        from dfml.tasks.cache import AT_ONCE
+
         cfg: DistillConfig = self.config
         keys = recoveries.zoo.class_keys()
         ways = [len(keys[i]) for i in ids]
         answers = [torch.full((len(task.labels), len(ids), max(ways)), -torch.inf) for task in found]
         for position, teacher in enumerate(ids):
             yield Progress(step, cfg.iterations, f"asking teacher {position + 1} of {len(ids)} about all images")
+            if cfg.targets == "all":
+                for start in range(0, len(found), AT_ONCE):
+                    part = found[start : start + AT_ONCE]
+                    # Of several small tasks at once: they would cost more to call than to answer.
+                    images = torch.cat([task.images for task in part]).split(max(LEAST, len(part[0].labels)))
+                    said = torch.cat([recoveries.ask(teacher, some).cpu() for some in images])
+                    for number, each in enumerate(said.split([len(task.labels) for task in part]), start):
+                        answers[number][:, position, : ways[position]] = each
+                    yield Progress(step, cfg.iterations, f"asking teacher {position + 1} of {len(ids)}")
+                continue
             for number, task in enumerate(found):
-                if cfg.targets == "all":
-                    answers[number][:, position, : ways[position]] = recoveries.ask(teacher, task.images).cpu()
-                    if number % 20 == 19:
-                        yield Progress(step, cfg.iterations, f"asking teacher {position + 1} of {len(ids)}")
-                elif task.teacher_id == teacher:
+                if task.teacher_id == teacher:
                     answers[number][:, position, : ways[position]] = task.soft_targets.cpu()
         return answers
 

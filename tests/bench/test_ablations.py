@@ -101,6 +101,17 @@ def test_arms_that_do_not_exist_are_refused_and_what_is_compared_with_comes_alon
     assert [a.name for a in found] == [arm.against, arm.name]
 
 
+def test_runs_take_a_share_of_the_steps_after_what_an_arm_changes(tiny_zoo_folder, patterns, tmp_path):
+    config = AblationConfig(zoo=str(tiny_zoo_folder), data=str(patterns), episodes=3, shots=1, work=tmp_path)
+    arms = [Arm("free", WHOLE, "all"), Arm("free", "no warm-up", "off", ("warm_up=0", "iterations=60"))]
+    whole, off = (ablation_study._job(config, arm, 0, print).spec.config for arm in arms)
+    preset = METHODS.get("free").preset("published")
+    assert config.share == 0.5 and off["iterations"] == 30 and off["warm_up"] == 0
+    assert whole["iterations"] == round(preset.iterations / 2) and whole["warm_up"] == round(preset.warm_up / 2)
+    full = ablation_study._job(config.model_copy(update={"share": 1.0}), arms[0], 0, print).spec.config
+    assert full["iterations"] == preset.iterations
+
+
 @pytest.mark.slow
 def test_a_study_of_arms_goes_on_and_takes_a_third_seed_where_two_disagree(
     tiny_zoo_folder, patterns, tmp_path, monkeypatch

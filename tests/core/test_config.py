@@ -3,7 +3,7 @@ from typing import ClassVar, Literal
 import pytest
 from pydantic import Field, ValidationError
 
-from dfml.core.config import Config
+from dfml.core.config import Config, Record, Share
 from dfml.core.errors import BadInput
 
 
@@ -101,3 +101,18 @@ def test_what_methods_called_otherwise_before_is_still_read():
     teapot = METHODS.get("teapot").preset("demo").override(older)
     assert (teapot.consensus, teapot.teacher_policy, teapot.policy_lr) == (3, "none", 0.3)
     assert METHODS.get("tgr").preset("demo").override(["agreement=0"]).consensus == 0
+
+
+class Measured(Record):
+    share: Share
+
+
+@pytest.mark.parametrize(("stored", "read"), [(sum([0.1] * 10) + 2e-16, 1.0), (-1e-17, 0.0), (0.25, 0.25), (1, 1.0)])
+def test_a_share_that_misses_its_bounds_by_rounding_is_one(stored, read):
+    assert Measured.checked({"share": stored}, "a file") == {"share": read}
+
+
+@pytest.mark.parametrize("stored", [1.001, -0.001, float("nan"), float("inf"), "many"])
+def test_a_share_beyond_its_bounds_is_refused(stored):
+    with pytest.raises(BadInput):
+        Measured.checked({"share": stored}, "a file")

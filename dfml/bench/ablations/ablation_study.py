@@ -13,7 +13,7 @@ from dfml.bench.ablations.ablation_table import arm_rows, disagreeing, method_ta
 from dfml.bench.ablations.arms import ARMS, Arm
 from dfml.bench.heterogeneity import small_zoo
 from dfml.bench.job import BenchJob, Row, Rows, Say, finished_rows
-from dfml.bench.plan import check_data, job_of
+from dfml.bench.plan import STEPS, check_data, cut, job_of
 from dfml.bench.report import refuse_to_lose, write_report
 from dfml.bench.scenarios import key_of_teachers, set_up
 from dfml.bench.study import Outcome, do_study
@@ -36,9 +36,10 @@ CALIBRATED = 60
 class AblationConfig(StudyConfig):
     """``bench ablations``: the parts of methods, one at a time."""
 
-    options = "data zoo methods arms preset shots seeds episodes split device set_ estimate jobs cluster work out"
+    options = "data zoo methods arms preset share shots seeds episodes split device set_ estimate jobs cluster work out"
     zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
     preset: str = Field("published", description="demo, published or paper.")
+    share: float = Field(0.5, gt=0, le=1, description="Share of the preset's iterations that each run takes.")
     methods: Each[str] | None = Field(None, description="Methods, with commas; all that have arms, if left out.")
     arms: Each[str] | None = Field(None, description="Arms, with commas, by name; all, if left out.")
     shots: One[int] = Field((5,), description="Support images per class of the test.")
@@ -100,8 +101,8 @@ def bench_ablations(config: AblationConfig, *, progress: Say = lambda line: None
 def _measured(config: AblationConfig) -> Row:
     """What all rows of a table share."""
     return {
-        "preset": config.preset, "split": config.split, "shots": list(config.shots), "episodes": config.episodes,
-        "changes": config.changes, "data": config.tested[0],
+        "preset": config.preset, "share": config.share, "split": config.split, "shots": list(config.shots),
+        "episodes": config.episodes, "changes": config.changes, "data": config.tested[0],
     }  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def _jobs(config: AblationConfig, arms: list[Arm], seeds: list[int], progress: S
 
 def _job(config: AblationConfig, arm: Arm, seed: int, progress: Say) -> BenchJob:
     cls = METHODS.get(arm.method)
-    recipe = cls.preset(config.preset).override(list(arm.changes))
+    recipe = cut(cls.preset(config.preset).override(list(arm.changes)), config.share)
     recipe = recipe.override(changes_of(recipe, config.changes))
     trained = arm.against if arm.calibrate else arm.name
     job = job_of(
@@ -236,6 +237,10 @@ def _report(
 
     rows, failures, minutes = in_order("rows", rows), in_order("failures", failures), in_order("minutes", minutes)
     notes = [f"Unfinished, still to come: {len(left)} runs. The same command goes on."] * bool(left)
+    if config.share < 1:
+        notes.append(
+            f"So that all fit into hours, each run takes {config.share:.0%} of its preset's {', '.join(STEPS)}."
+        )
     notes += [f"{f['method']}, {f['arm']}, seed {f['seed']}: {f['kind']}: {f['reason']}" for f in failures]
     written = write_report(
         config,

@@ -155,4 +155,17 @@ ARMS: tuple[Arm, ...] = (
         "online",
         figures=EMBEDDINGS,
     ),
+    *_arms(
+        "distill",
+        (WHOLE, "the whole baseline, from fresh weights", ()),
+        ("own answers", "are the answers of all teachers worth anything beside their own?", ("targets=own",)),
+        ("from any teacher", "is starting from a teacher's weights worth anything?", ("init=any-teacher",)),
+    ),
+    Arm(
+        "distill",
+        "from the best teacher",
+        "is the best reported teacher a better start than any?",
+        ("init=best-teacher",),
+        "from any teacher",
+    ),
 )

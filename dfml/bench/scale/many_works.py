@@ -26,8 +26,8 @@ SMALL: dict[str, Any] = {
 class Work:
     """A piece of work: ``words`` are a command of this program's, ``do`` is called in the process of this file.
 
-    ``limit`` is how many seconds it may take; ``workers``: processes that it starts count; ``counts`` are the numbers
-    of teachers that it is measured with, where the largest would take longer than all else together.
+    ``limit`` is how many seconds it may take; ``workers``: processes that it starts count; what is ``apart`` takes as
+    long as all else together, and is measured where it is asked for by name.
     """
 
     name: str
@@ -35,8 +35,8 @@ class Work:
     words: tuple[str, ...] = ()
     do: Callable[[str, Path], object] | None = None
     limit: float | None = None
-    counts: tuple[int, ...] = ()
     workers: bool = False
+    apart: bool = False
 
     def command(self, zoo: str, folder: Path) -> list[str]:
         """The process to start."""
@@ -111,7 +111,7 @@ WORKS = [
     *(
         Work(
             f"train {name}", f"`train --method {name}`, ten iterations", do=_train(name),
-            counts=(30, 100) if name == "distill" else (),  # every teacher answers about every image
+            apart=name == "distill",  # every teacher answers about every image
         )
         for name in METHODS
     ),

@@ -46,7 +46,7 @@ class ScaleConfig(BenchConfig):
     options = "zoo sizes only work out"
     zoo: str = Field("omniglot-conv4", description="The zoo whose teachers are copied: an embedded name or a folder.")
     sizes: Each[int] = Field((100, 300, 1000), description="Numbers of teachers, with commas.")
-    only: Each[str] | None = Field(None, description="Works, with commas; all, if left out.")
+    only: Each[str] | None = Field(None, description="Works, with commas; all but the longest, if left out.")
     work: Path = Field(
         Path("runs/bench/scale"), description="Folder of zoos and measurements; what is there is not measured again."
     )
@@ -84,8 +84,8 @@ def bench_scale(config: ScaleConfig, *, progress: Say = lambda line: None) -> Ro
     config.work.mkdir(parents=True, exist_ok=True)
     write_json(config.work / KEPT, kept)
     there = {(row["work"], row["teachers"]) for row in measured}
-    chosen = [work for name, work in known.items() if not config.only or name in config.only]
-    plan = [(count, work) for work in chosen for count in work.counts or sizes]
+    chosen = [work for name, work in known.items() if (name in config.only if config.only else not work.apart)]
+    plan = [(count, work) for work in chosen for count in sizes]
     for count, work in sorted(plan, key=lambda one: one[0]):
         if (work.name, count) not in there:
             zoo = copied_zoo(source, count, config.work / f"zoo-{count}")
@@ -131,14 +131,14 @@ def rows_of(measured: Rows, sizes: list[int]) -> Rows:
     for work in WORKS:
         by_size = {row["teachers"]: row for row in measured if row["work"] == work.name}
         found: Row = {"work": work.name, "told": work.told, "limit": work.limit}
-        for size in sorted({*sizes, *work.counts}):
+        for size in sizes:
             one = by_size.get(size, {})
             found |= {
                 f"cpu_{size}": one.get("cpu_seconds"), f"seconds_{size}": one.get("seconds"),
                 f"peak_{size}": one.get("peak_mib"), f"worker_peak_{size}": one.get("worker_peak_mib"),
             }  # fmt: skip
         if by_size:
-            rows.append(found | _growth(found, list(work.counts or sizes)))
+            rows.append(found | _growth(found, sizes))
     return rows
 
 
@@ -188,15 +188,19 @@ def _write(config: ScaleConfig, sizes: list[int], kept: Row) -> str:
 
 
 def seconds_of(kept: Row) -> float:
-    """What all measurements took together, seconds of the clock."""
-    alone = [row["seconds"] for row in (*kept["measured"], *kept.get(STACKED, []))]
+    """What all measurements but those apart took together, seconds of the clock."""
+    apart = {work.name for work in WORKS if work.apart}
+    measured = [row for row in kept["measured"] if row["work"] not in apart]
+    alone = [row["seconds"] for row in (*measured, *kept.get(STACKED, []))]
     return sum(alone) + sum(row["tasks"] * row["overhead_ms"] / 1000 for row in kept.get(CLUSTER, []))
 
 
 def _total(kept: Row) -> str:
+    apart = ", ".join(work.name for work in WORKS if work.apart)
     return (
         f"All measurements together: {seconds_of(kept) / 60:.0f} minutes of the clock, without loading the program; "
-        f"asked for are {MOST_SECONDS / 60:.0f}."
+        f"asked for are {MOST_SECONDS / 60:.0f}. Not among them, but measured by `--only`: {apart}, where each teacher "
+        "answers about all images."
     )
 
 
@@ -217,19 +221,11 @@ def _notes(config: ScaleConfig, sizes: list[int], rows: Rows) -> list[str]:
     missing = [
         f"{work.name} with {size}"
         for work in WORKS
-        for size in work.counts or sizes
+        for size in sizes
         if not any(row["work"] == work.name and row[f"cpu_{size}"] for row in rows)
     ]
     if missing:
         notes.append(f"Still to come: {', '.join(missing)}.")
-    for work in WORKS:
-        row = next((row for row in rows if row["work"] == work.name and row["exponent"]), None)
-        if row and work.counts:
-            took = ", ".join(f"{row[f'cpu_{count}']:.1f} s with {count}" for count in work.counts)
-            notes.append(
-                f"{work.name}: {took}, from which its exponent is: {most} would take longer than all else together. "
-                "Every teacher answers about every image; with more teachers that outweighs what grows less."
-            )
     steeper = [row for row in rows if max(row["exponent"] or 0.0, row["steep"] or 0.0) > LINEAR]
     if steeper:
         told = "; ".join(f"{row['work']} ({max(row['exponent'] or 0.0, row['steep'] or 0.0):.2f})" for row in steeper)

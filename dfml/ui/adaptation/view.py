@@ -26,6 +26,7 @@ from dfml.ui.adaptation.models_at_hand import (
     open_model,
     reference_models,
 )
+from dfml.ui.adaptation.remembering import draw_remembering
 from dfml.ui.adaptation.take_home import draw_downloads
 from dfml.ui.components.tile_grid import tile_grid
 from dfml.ui.widgets.texts import counted, empty_state, one_line_errors, percent, plain
@@ -63,6 +64,7 @@ def draw_page() -> None:
             draw_downloads(answers[0], chosen, _request(model, chosen, settings, main=True))
             if answers[0].outcome.calibration:
                 draw_calibration(answers[0].outcome, chosen)
+            draw_remembering(model)
 
 
 def _request(model: Model, chosen: Chosen, settings: Settings, *, main: bool) -> Request:
