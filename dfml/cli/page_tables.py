@@ -1,4 +1,4 @@
-"""``docs``: makes the tables of README and docs.
+"""``docs``: makes the tables of README and docs, and writes the numbers in their text anew (``page_numbers.py``).
 
 A page says where one goes with ``<!-- options: NAME -->`` and ``<!-- end of options -->``, or the same with
 ``ablations: NAME``, ``methods``, ``inverters`` or ``results: FOLDER`` (that of the methods' pages, as seen from there);
@@ -10,6 +10,7 @@ from typing import Any
 
 from dfml.cli import completing
 from dfml.cli.output import answer
+from dfml.cli.page_numbers import with_fresh_numbers
 from dfml.cli.parameters import Json, range_text, short
 from dfml.core.errors import BadInput
 from dfml.core.paths import INSTALLED, REPOSITORY, read_json
@@ -126,14 +127,14 @@ def with_fresh_tables(page: str) -> str:
 
 
 def docs(json: Json = False) -> None:
-    """Write the tables of README and docs anew from the registered methods, their options and the stored results."""
+    """Write tables and numbers of README and docs anew from the methods, their options and the stored results."""
     if INSTALLED:
         raise BadInput("README and docs are not part of an installation: give this command in a checkout.")
     written = []
     for path in PAGES:
         before = path.read_text(encoding="utf-8")
-        after = with_fresh_tables(before)
+        after = with_fresh_numbers(with_fresh_tables(before), path.relative_to(REPOSITORY).as_posix())
         if after != before:
             path.write_text(after, encoding="utf-8")
             written.append(str(path.relative_to(REPOSITORY)))
-    answer({"written": written}, json, f"written: {', '.join(written) or 'nothing, all tables are fresh'}")
+    answer({"written": written}, json, f"written: {', '.join(written) or 'nothing, all is fresh'}")

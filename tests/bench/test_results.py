@@ -1,4 +1,4 @@
-"""The committed results: what they say of themselves, and that README and pages quote them truly."""
+"""The committed results: what they say of themselves, and that the tables of README and pages quote them truly."""
 
 import itertools
 import json
@@ -121,8 +121,6 @@ def test_free_and_tgr_are_not_below_a_purer_that_takes_as_long():
     for method in ("free", "tgr"):
         assert longer >= demo[method]["seconds"]
         assert demo[method]["accuracy"] + demo[method]["ci95"] >= best["accuracy"] - best["ci95"]
-    told = f"{100 * best['accuracy']:.1f} ± {100 * best['ci95']:.1f} %"
-    assert told in (REPOSITORY / "docs" / "methods" / "purer.md").read_text()
 
 
 def test_free_and_tgr_pass_the_best_reported_teacher_from_fresh_weights():
@@ -141,8 +139,6 @@ def test_free_and_tgr_pass_the_best_reported_teacher_from_fresh_weights():
         row = found[method]
         assert row["episodes"] == teacher["episodes"] == 600 and "reported accuracies" not in row["side_information"]
         assert row["accuracy"] - row["ci95"] > teacher["accuracy"] + teacher["ci95"]
-        told = f"{100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f} %"
-        assert told in (REPOSITORY / "docs" / "methods" / f"{method}.md").read_text()
 
 
 def test_the_best_single_model_that_is_no_baseline_reaches_57_and_42_per_cent():
@@ -198,10 +194,6 @@ def test_the_sets_of_the_heterogeneity_table_differ_in_what_they_were_chosen_by(
         of = {r["set"]: r for r in stored["rows"] if r["seed"] == seed}
         assert of["similar"]["similarity"] > of["dissimilar"]["similarity"] + 0.1
         assert of["similar"]["alignment"] > of["dissimilar"]["alignment"]
-    (entry,) = [e for e in stored["summary"] if (e["shots"], e["adapt"]) == (5, "centroid")]
-    quoted = (REPOSITORY / "docs" / "methods" / "tgr.md").read_text()
-    for name, cell in entry["sets"].items():
-        assert f"{name} {100 * cell['accuracy']:.1f} ± {100 * cell['ci95']:.1f} %" in " ".join(quoted.split())
 
 
 def test_the_dro_protocol_is_whole_adapts_as_validation_says_and_hides_nothing():
@@ -266,30 +258,3 @@ def test_readme_and_page_quote_the_results_truly(page):
             kept = ways["centroid"].get("preparation_seconds")
             assert told["preparation s"] == (f"{kept:,.0f}" if kept else "–"), method
     assert "seconds" in quoted_results("docs/results.md")["random"]
-
-
-QUOTED = {
-    "purer": "this demo has {purer} %, no more than `best-teacher`, a single teacher as it is ({best-teacher}), and "
-    "`random` {random}",
-    "bidf-mkd": "the demo has {bidf-mkd} % at 5 shots by nearest centroid, {bidf-mkd - random} points above random "
-    "weights and {best-teacher - bidf-mkd} below the best reported teacher's own features",
-    "free": "from {best-teacher} % to {free} % at 5 shots",
-    "tgr": "from {best-teacher} % to {tgr} % at 5 shots",
-}
-"""What pages say of the table of all methods: 5 shots, nearest centroid, transductive, in per cent or points."""
-
-
-@pytest.mark.parametrize("page", QUOTED)
-def test_the_pages_quote_the_table_truly(page):
-    value = {
-        r["method"]: 100 * r["accuracy"]
-        for r in rows("accuracy-cifar-fs-conv4-demo.json")
-        if (r["shots"], r["bn"], r["adapt"]) == (5, "transductive", "centroid")
-    }
-
-    def number(found):
-        first, _, less = found[1].partition(" - ")
-        return f"{value[first] - (value[less] if less else 0):.1f}"
-
-    text = " ".join((REPOSITORY / "docs" / "methods" / f"{page}.md").read_text().split())
-    assert re.sub(r"\{(.+?)\}", number, QUOTED[page]) in text

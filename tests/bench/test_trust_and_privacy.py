@@ -110,15 +110,3 @@ def test_meta_models_are_read_beside_fresh_weights():
         assert f"`{name}` ({asked[name][0]['auc']:.3f} and {asked[name][1]['auc']:.3f})" in text
         assert all(mine["auc"] < fresh["auc"] for mine, fresh in zip(asked[name], asked["random"], strict=True))
     assert all(row["ci95"][1] < 0.5 for row in asked["distill"]), "the text says that it lies below"
-
-
-def test_the_page_quotes_what_weighing_gave():
-    stored = json.loads((RESULTS / "weighing-cifar-fs-conv4-both.json").read_text())
-    text = " ".join((DOCS / "methods" / "teapot.md").read_text().split())
-    few, honest = stored["rows"], stored["honest"]
-    counts = {(row["honest"] + row["deceptive"], row["deceptive"]) for row in few}
-    assert counts == {(34, 14)} and "14 deceptive teachers of 34 each" in text
-    for key in ("reported_auc", "episodes_auc"):
-        assert f"{honest[key]:.2f}" in text
-    assert f"{honest['correlation']:.2f} over {honest['teachers']} teachers" in text
-    assert honest["episodes_auc"] == pytest.approx(sum(row["episodes_auc"] for row in few) / len(few))
