@@ -71,6 +71,7 @@ def runner(tmp_path, monkeypatch):
     monkeypatch.setattr(check, "read_faults", lambda: list(faults))
     monkeypatch.setattr(check, "copy_checkout", copy)
     monkeypatch.setattr(check, "run_tests", run)
+    monkeypatch.setattr(check, "passing", lambda *args: set())
     return tmp_path, faults, seen
 
 
@@ -147,6 +148,34 @@ def test_a_fault_that_breaks_the_check_leaves_a_whole_copy_to_the_others(runner,
     with pytest.raises(OSError, match="disk"):
         check.main(["--jobs", "2"])
     assert all(waited) and "b = 2" in whole[0]
+
+
+def test_tests_that_pass_without_any_fault_are_found_in_one_go(tmp_path):
+    (tmp_path / "copy" / "tests").mkdir(parents=True)
+    body = """
+import pytest
+def test_good(): pass
+def test_bad(): assert False
+@pytest.mark.skip
+def test_skipped(): pass
+@pytest.mark.parametrize("x", [1, 2])
+def test_both(x): pass
+@pytest.mark.parametrize("x", [1, 2])
+def test_one(x): assert x == 1
+"""
+    (tmp_path / "copy" / "tests" / "test_some.py").write_text(body)
+    (tmp_path / "copy" / "pytest.ini").write_text("[pytest]")
+    names = [f"tests/test_some.py::test_{name}" for name in ("good", "bad", "skipped", "both", "one", "one[1]")]
+    found = check.passing(tmp_path / "copy", names[:-1], 1, 60)
+    assert {name for name in names if name in found} == {names[0], names[3], names[5]}
+    assert check.passing(tmp_path / "copy", ["tests/test_none.py"], 1, 60) == set()
+
+
+def test_what_has_passed_before_is_not_run_without_the_fault(runner, monkeypatch):
+    _, _, seen = runner
+    monkeypatch.setattr(check, "passing", lambda *args: {"tests.py::t"})
+    check.main([])
+    assert len(seen) == 2 and all("-1" in text or "0" in text or "-2" in text for text in seen)
 
 
 def test_a_stop_loses_the_fault_at_work_alone(runner, monkeypatch):

@@ -4,7 +4,8 @@
     python tests/mutants/check.py --only teapot             those whose name, file or method contains this
     python tests/mutants/check.py --jobs 2 --limit 120      two at a time, two minutes for each at most
 
-The tests of a fault first run without it and must pass. Then it is applied, they run again, and it is undone. It is
+The tests of a fault first run without it and must pass, those of all faults in one go. Then it is applied, they run
+again, and it is undone. It is
 ``killed`` where they fail, crash, or come to no end in time. What became of it is kept in ``runs/mutants`` while its
 lines, its tests' files, the program and what tests share stay as they are (tests of others may change): a call that was
 stopped goes on, and loses the faults at work alone. Exit code 1 where a fault survives that names no reason, is killed
@@ -24,12 +25,13 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS, KEPT = Path(__file__).with_name("faults.toml"), ROOT / "runs" / "mutants"
@@ -37,6 +39,8 @@ KILLED, SURVIVED, NOT_FOUND, DULL = "killed", "SURVIVED", "not found", "tests do
 LIST, SHARED = "tests/mutants/faults.toml", ("dfml", "pages", "tests")
 FAILED = 1  # pytest's exit code; a higher one says that the tests did not run
 LEAST_KILLED = 0.95
+WITHOUT_HARM = {"properties", "system-out", "system-err"}
+"""What the report of a test that passed may hold."""
 TIMES = itertools.count(1_000_000_000)
 """When a file of a copy was last written: each time another second, by which Python knows old bytecode."""
 
@@ -122,9 +126,23 @@ def shared_digest(root: Path) -> str:
     return digest_of(root, [*files, root / "app.py", root / "pyproject.toml"])
 
 
-def run_tests(folder: Path, tests: tuple[str, ...], limit: float) -> tuple[int | None, str]:
+def passing(folder: Path, tests: list[str], jobs: int, limit: float) -> set[str]:
+    """Those of the tests that pass in a copy, all run in one go; none where that takes longer than the limit."""
+    report = folder.parent / "passing.xml"
+    run_tests(folder, tuple(tests), limit, "-n", str(jobs), f"--junitxml={report}", "--maxfail=1000000")
+    outcomes: dict[str, list[bool]] = {}
+    with suppress(OSError, ElementTree.ParseError):
+        for case in ElementTree.parse(report).iter("testcase"):
+            name = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name', '')}"
+            for test in {name, name.partition("[")[0]}:
+                outcomes.setdefault(test, []).append(len(case) == 0 or {part.tag for part in case} <= WITHOUT_HARM)
+    return {test for test, passed in outcomes.items() if all(passed)}
+
+
+def run_tests(folder: Path, tests: tuple[str, ...], limit: float, *how: str) -> tuple[int | None, str]:
     """Run tests in a copy, with one thread, up to the first failure; returns pytest's exit code (None: out of time)."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-m", "", "-p", "no:cacheprovider", *tests]
+    how = how or ("-x", "-n", "0")
+    command = [sys.executable, "-m", "pytest", "-q", *how, "-m", "", "-p", "no:cacheprovider", *tests]
     with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as place:
         own = {"PYTHONPATH": str(folder), "TMPDIR": place, "OMP_NUM_THREADS": "1", "DFML_TEST_THREADS": "1"}
         env = {**{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}, **own}
@@ -145,17 +163,18 @@ def write(path: Path, text: str) -> None:
     os.utime(path, (now := next(TIMES), now))
 
 
-def look_at(fault: Fault, folder: Path, limit: float) -> str:
-    """Run the tests of a fault in a copy without it and with it; returns what became of it."""
+def look_at(fault: Fault, folder: Path, limit: float, passed: Container[str] = ()) -> str:
+    """Run a fault's tests in a copy without it, unless they have passed, and with it; returns what became of it."""
     path = folder / fault.file
     whole = path.read_text(encoding="utf-8") if path.is_file() else ""
     faulty = fault.applied(whole)
     if faulty is None:
         return NOT_FOUND
-    code, said = run_tests(folder, fault.tests, limit)
-    if code != 0:
-        print(said, flush=True)
-        return DULL
+    if not all(test in passed for test in fault.tests):
+        code, said = run_tests(folder, fault.tests, limit)
+        if code != 0:
+            print(said, flush=True)
+            return DULL
     write(path, faulty)
     try:
         code, said = run_tests(folder, fault.tests, limit)
@@ -220,6 +239,8 @@ def main(words: list[str] | None = None) -> int:
         known = {fault: "" if asked.again else kept(digests[fault]) for fault in faults}
         todo = [fault for fault, result in known.items() if not result]
         print(f"{len(faults)} faults, of which {len(faults) - len(todo)} were looked at before", flush=True)
+        tests = sorted({test for fault in todo for test in fault.tests})
+        passed = passing(first, tests, jobs, asked.limit * len(tests)) if len(todo) > 1 else set[str]()
         copies: SimpleQueue[Path] = SimpleQueue()
         for number in range(1, min(jobs, len(todo))):
             copies.put(shutil.copytree(first, Path(place) / f"copy-{number}"))
@@ -228,7 +249,7 @@ def main(words: list[str] | None = None) -> int:
         def work(fault: Fault) -> None:
             folder, started = copies.get(), time.monotonic()
             try:
-                known[fault] = result = look_at(fault, folder, asked.limit)
+                known[fault] = result = look_at(fault, folder, asked.limit, passed)
             finally:
                 copies.put(folder)  # or others would wait for it for ever
             print(f"{result}: {fault.name} ({fault.file}), {time.monotonic() - started:.0f} s", flush=True)
