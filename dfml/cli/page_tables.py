@@ -1,8 +1,8 @@
 """``docs``: makes the tables of README and docs, and writes the numbers in their text anew (``page_numbers.py``).
 
 A page says where one goes with ``<!-- options: NAME -->`` and ``<!-- end of options -->``, or the same with
-``ablations: NAME``, ``methods``, ``inverters`` or ``results: FOLDER`` (that of the methods' pages, as seen from there);
-what stands between is replaced.
+``published: NAME``, ``ablations: NAME``, ``methods``, ``inverters`` or ``results: FOLDER`` (that of the methods' pages,
+as seen from there); what stands between is replaced.
 """
 
 import re
@@ -19,10 +19,12 @@ from dfml.core.registry import PRESETS
 DOCS = REPOSITORY / "docs"
 PAGES = [REPOSITORY / "README.md", DOCS / "methods.md", DOCS / "results.md", *sorted((DOCS / "methods").glob("*.md"))]
 RESULTS = REPOSITORY / "benchmarks" / "results" / "accuracy-cifar-fs-conv4-demo.json"
+PUBLISHED = RESULTS.with_name("accuracy-cifar-fs-conv4-published.json")
 ABLATIONS = REPOSITORY / "benchmarks" / "results" / "ablations-cifar-fs-conv4-published.json"
 ROLES = ("baseline", "method", "reference")
 _TABLE = re.compile(
-    r"(<!-- (options|ablations|methods|inverters|results)(?:: ([\w/-]+))? -->\n).*?\n?(<!-- end of \2 -->)", re.DOTALL
+    r"(<!-- (options|published|ablations|methods|inverters|results)(?:: ([\w/-]+))? -->\n).*?\n?(<!-- end of \2 -->)",
+    re.DOTALL,
 )
 
 
@@ -101,6 +103,16 @@ def results_table(folder: str) -> str:
     )
 
 
+def published_table(method: str) -> str:
+    """Return what is stored of a method as it is published, by its ways of adapting, as Markdown."""
+    from dfml.bench.accuracy.theirs_and_ours import way_by_way
+
+    stored = read_json(PUBLISHED, "results") if PUBLISHED.is_file() else {"rows": []}
+    if not any(row["method"] == method for row in stored["rows"]):
+        return f"Not measured yet: `bench accuracy --data DIR --preset published --methods random,{method}` does it."
+    return way_by_way(stored["rows"], method)
+
+
 def ablations_table(method: str) -> str:
     """Return what is stored of a method's parts, taken away one at a time, as Markdown."""
     from dfml.bench.ablations.ablation_table import arms_table
@@ -118,7 +130,8 @@ def with_fresh_tables(page: str) -> str:
 
     def fresh(found: re.Match[str]) -> str:
         tables = {
-            "options": options_table, "ablations": ablations_table, "results": results_table, "methods": methods_table,
+            "options": options_table, "published": published_table, "ablations": ablations_table,
+            "results": results_table, "methods": methods_table,
         }  # fmt: skip
         shown = tables.get(found[2], inverters_table)(*filter(None, [found[3]]))
         return f"{found[1]}{shown}\n{found[4]}"

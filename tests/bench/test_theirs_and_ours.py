@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dfml.bench.accuracy.theirs_and_ours import beside_the_demo
+from dfml.bench.accuracy.theirs_and_ours import beside_the_demo, way_by_way
 from dfml.bench.study_config import AccuracyConfig
 from dfml.methods import METHODS
 
@@ -79,3 +79,18 @@ def test_seeds_and_variants_have_lines_of_their_own(report):
 )
 def test_there_is_no_such_section_without_a_demo_to_compare_with(report, changes):
     assert report([row("random", [4]), row("purer", [5])], [row("purer", [7])], **changes) == []
+
+
+def test_a_method_s_own_table_has_each_way_and_sets_the_better_one_against_random_s_better_one():
+    rows = [row("random", [4, 4, 5]), row("random", [5, 5, 5], "chosen steps"), row("purer", [5, 6, 6], "linear")]
+    rows += [row("purer", [4, 4, 4], "steps"), row("purer", [9, 9, 9], bn="inductive"), row("ota", [9, 9, 9])]
+    mine, floor = cells(way_by_way(rows, "purer"))
+    assert (mine["form"], mine["steps"], mine["linear"], mine["centroid"]) == (
+        "purer",
+        "40.00 ± 1.00",
+        "56.67 ± 1.00",
+        "–",
+    )
+    assert floor["form"] == "random" and floor["chosen steps"] == "50.00 ± 1.00"
+    # Over the episodes: 0, +1, +1 of ten.
+    assert mine["above random"] == "+6.67 ± 5.33 (linear less chosen steps)" and floor["above random"] == "–"

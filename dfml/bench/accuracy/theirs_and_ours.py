@@ -15,6 +15,9 @@ from dfml.data.pairing import difference
 from dfml.methods import METHODS
 
 PUBLISHED, DEMO = "published", "demo"
+PLACES = ("seed", "rate", "data", "shots")
+"""What two rows share that are set against one another."""
+WAYS = ("steps", "chosen steps", "centroid", "linear")
 SIZES = ("iterations", "validate_every", "validation_episodes")
 """Options that say how long something is done, not what."""
 
@@ -32,13 +35,12 @@ def beside_the_demo(config: AccuracyConfig, name: str, rows: Rows, runs: Rows) -
         return []
     configs = {key[:2]: runs[0]["config"] for key, runs in grouped(runs, "method", "variant").items()}
     demos = {key[0]: runs[0]["config"] for key, runs in grouped(ours.get("runs") or [], "method").items()}
-    places = ("seed", "rate", "data", "shots")
     lines, loose = [], set()
-    there = grouped(_transductive(ours["rows"]), "method", *places)
-    for (method, variant, *place), mine in grouped(_transductive(theirs), "method", "variant", *places).items():
+    there = grouped(_transductive(ours["rows"]), "method", *PLACES)
+    for (method, variant, *place), mine in grouped(_transductive(theirs), "method", "variant", *PLACES).items():
         if METHODS.get(method).role != "method":
             continue
-        floor = [r for r in theirs if r["method"] == FLOOR and [r.get(n) for n in places] == place]
+        floor = [r for r in theirs if r["method"] == FLOOR and [r.get(n) for n in PLACES] == place]
         demo = there.get((method, *place), [])
         best, least, other = _best(mine), _best(_transductive(floor)), _best(demo)
         assert best is not None
@@ -53,7 +55,7 @@ def beside_the_demo(config: AccuracyConfig, name: str, rows: Rows, runs: Rows) -
         own = configs.get((method, variant))
         lines.append(
             {
-                **dict(zip(places, place, strict=True)),
+                **dict(zip(PLACES, place, strict=True)),
                 "method": name_of(best),
                 "ours in the demo": _changed(method, own, demos.get(method)),
                 PUBLISHED: _told(best),
@@ -63,7 +65,7 @@ def beside_the_demo(config: AccuracyConfig, name: str, rows: Rows, runs: Rows) -
         )
     if not lines:
         return []
-    several = [name for name in places if name == "shots" or len({str(line[name]) for line in lines}) > 1]
+    several = [name for name in PLACES if name == "shots" or len({str(line[name]) for line in lines}) > 1]
     titles = ["method", *several, "ours in the demo", PUBLISHED, DEMO, *against]
     heading = (
         "Theirs and ours: each method as it is published, and the demo with what this program adds or changes "
@@ -71,6 +73,32 @@ def beside_the_demo(config: AccuracyConfig, name: str, rows: Rows, runs: Rows) -
     )
     notes = [f"\\* {why}." for why in sorted(loose)]
     return [heading, markdown_table(" | ".join(titles), "", lines), *notes]
+
+
+def way_by_way(rows: Rows, method: str) -> str:
+    """A table of the ways of adapting of a method and of random weights, transductive, for the method's page.
+
+    The last column is the better way of each against that of random weights, paired episode by episode.
+    """
+    lines: Rows = []
+    for (name, variant, *place), mine in grouped(_transductive(rows), "method", "variant", *PLACES).items():
+        if name not in (method, FLOOR):
+            continue
+        floor = [r for r in _transductive(rows) if r["method"] == FLOOR and [r.get(n) for n in PLACES] == place]
+        one, other = _best(mine), _best(floor)
+        found = difference(one, other) if one and other and name != FLOOR else None
+        ways = {row["adapt"]: interval(row["accuracy"], row["ci95"]) for row in mine}
+        above = "–" if found is None else _points(found.difference, found.difference_ci95)
+        above += f" ({_ways(one, other)})" if one and other and found else ""
+        line = {**dict(zip(PLACES, place, strict=True)), "form": f"{name}, {variant}" if variant else name}
+        lines.append({**line, **{way: ways.get(way, "–") for way in WAYS}, "above random": above})
+    lines.sort(key=lambda line: line["form"] == FLOOR)
+    several = [name for name in PLACES if name == "shots" or len({str(line[name]) for line in lines}) > 1]
+    return markdown_table(" | ".join(["form", *several, *WAYS, "above random"]), "", lines)
+
+
+def _ways(one: Row, other: Row) -> str:
+    return one["adapt"] if one["adapt"] == other["adapt"] else f"{one['adapt']} less {other['adapt']}"
 
 
 def _stored(path: Path, config: AccuracyConfig) -> Row:
