@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from itertools import groupby
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -189,12 +190,8 @@ class Distill(Method):
             yield Progress(step, cfg.iterations, f"asking teacher {position + 1} of {len(ids)} about all images")
             if cfg.targets == "all":
                 for start in range(0, len(found), AT_ONCE):
-                    part = found[start : start + AT_ONCE]
-                    # Of several small tasks at once: they would cost more to call than to answer.
-                    images = torch.cat([task.images for task in part]).split(max(LEAST, len(part[0].labels)))
-                    said = torch.cat([recoveries.ask(teacher, some).cpu() for some in images])
-                    for number, each in enumerate(said.split([len(task.labels) for task in part]), start):
-                        answers[number][:, position, : ways[position]] = each
+                    for number, said in enumerate(said_of(recoveries, teacher, found[start : start + AT_ONCE]), start):
+                        answers[number][:, position, : ways[position]] = said
                     yield Progress(step, cfg.iterations, f"asking teacher {position + 1} of {len(ids)}")
                 continue
             for number, task in enumerate(found):
@@ -251,6 +248,18 @@ class DistillOne(Distill):
     def paper(cls) -> DistillConfig:
         """As ``distill``, of one teacher."""
         return super().paper().override({"taught_by": "one"})
+
+
+def said_of(recoveries: Recoveries, teacher: str, tasks: list[PseudoTask]) -> Iterator[torch.Tensor]:
+    """A teacher's answers [N, way] about the images of each task, on the CPU; small tasks are asked about together."""
+    import torch
+
+    for _, alike in groupby(tasks, key=lambda task: task.images.shape[1:]):
+        part = list(alike)
+        # Never fewer than a task has: larger tasks of one size are asked about one by one.
+        images = torch.cat([task.images for task in part]).split(max(LEAST, len(part[0].labels)))
+        said = torch.cat([recoveries.ask(teacher, some).cpu() for some in images])
+        yield from said.split([len(task.labels) for task in part])
 
 
 def one_of(teachers: TakingPart, seed: int) -> TakingPart:
