@@ -81,7 +81,7 @@ def test_there_is_no_such_section_without_a_demo_to_compare_with(report, changes
     assert report([row("random", [4]), row("purer", [5])], [row("purer", [7])], **changes) == []
 
 
-def test_a_method_s_own_table_has_each_way_and_sets_the_better_one_against_random_s_better_one():
+def test_a_page_s_table_has_each_way_and_sets_the_better_against_random_s_better():
     rows = [row("random", [4, 4, 5]), row("random", [5, 5, 5], "chosen steps"), row("purer", [5, 6, 6], "linear")]
     rows += [row("purer", [4, 4, 4], "steps"), row("purer", [9, 9, 9], bn="inductive"), row("ota", [9, 9, 9])]
     mine, floor = cells(way_by_way(rows, "purer"))
