@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from tests.browser.conftest import settled
+
 pytestmark = pytest.mark.browser
 
 
@@ -14,6 +16,7 @@ def test_two_inverters_are_compared(cold_server, page, tiny_zoo_folder, tmp_path
     page.goto(f"{cold_server.url}/inversion?zoo={tiny_zoo_folder}&inverter2=generator")
     page.get_by_role("button", name="Recover images").wait_for()
     page.get_by_text("Options", exact=True).click()
+    settled(page)
     steps = page.get_by_role("spinbutton", name="Steps", exact=True)
     for place, value in enumerate(("12", "4")):
         steps.nth(place).fill(value)
@@ -21,6 +24,8 @@ def test_two_inverters_are_compared(cold_server, page, tiny_zoo_folder, tmp_path
     per_class = page.get_by_role("spinbutton", name="Images per class")
     per_class.fill("2")
     per_class.press("Tab")
+    settled(page)
+    assert [field.input_value() for field in (*steps.all(), per_class)] == ["12", "4", "2"]
     page.get_by_role("button", name="Recover images").click()
 
     # Each grid says the step that it shows; a reload of the link keeps the comparison.

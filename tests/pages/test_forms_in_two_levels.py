@@ -68,6 +68,24 @@ def test_a_link_sets_options_and_says_those_that_differ(runs):
     assert said() == {"o.shot": "1"} and field(app, "Shot").value == 1
 
 
+def test_a_link_that_is_behind_takes_back_nothing(runs):
+    app = open_page("training", method="tgr")
+    field(app, "Iterations").set_value(77).run()
+    behind = app.query_params["o.iterations"]
+    field(app, "Shot").set_value(1).run()
+    # The browser sends the link that it knows with each change; here not yet the last one that it was told.
+    app.query_params.clear()
+    app.query_params.update({"method": "tgr", "o.iterations": behind})
+    field(app, "Tasks").set_value(3).run()
+    assert [field(app, name).value for name in ("Iterations", "Shot", "Tasks")] == [77, 1, 3]
+    # On the next visit the same link is somebody's wish.
+    app.switch_page("pages/guide.py").run()
+    app.query_params.clear()
+    app.query_params.update({"method": "tgr", "o.iterations": behind})
+    app.switch_page("pages/training.py").run()
+    assert [field(app, name).value for name in ("Iterations", "Shot", "Tasks")] == [77, 5, 4]
+
+
 def test_a_sweep_starts_each_method_with_each_seed_and_the_options_that_it_has(runs, monkeypatch):
     from dfml.runs.folder import RunFolder
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from dfml.ui.widgets.scenes import begin_visit
+
 
 class Page(NamedTuple):
     """A page's file, and the title and icon of what leads to it."""
@@ -50,6 +52,7 @@ def declare_pages() -> StreamlitPage:
             st.Page(_START, title="Home", url_path="home", visibility="hidden"),
         ]
     )
+    begin_visit(page.url_path)
     if page.url_path not in ("zoo", "inversion", "training"):
         # Who goes through the pages fast finds the run of the last page in the address of the next.
         st.query_params.pop("run", None)

@@ -16,6 +16,7 @@ from dfml.core.config import Config
 
 LONGEST, MOST_DIGITS = 2000, 9
 """Characters of a text that a link may set, and digits of a place; more is nobody's setting."""
+_SAID = "_said_in_link"
 
 
 def going_through_history() -> bool:
@@ -27,6 +28,13 @@ def whole_number(text: str | None, most: int) -> int | None:
     """Return what a link says as a number from 0 to ``most``; None for anything else, however long it is."""
     number = int(text) if text and len(text) <= MOST_DIGITS and text.isascii() and text.isdecimal() else -1
     return number if 0 <= number <= most else None
+
+
+def begin_visit(page: str) -> None:
+    """Forget what forms have said in their links where this run of the script is the first on ``page``."""
+    if st.session_state.get("_page") != page:
+        st.session_state["_page"] = page
+        st.session_state[_SAID] = {}
 
 
 def names_settings() -> bool:
@@ -124,13 +132,15 @@ class LinkedOptions:
         """Set the widgets ``KEY:NAME`` to what the link says, where it says anything new; what cannot be is ignored."""
         head = f"{self.prefix}."
         link = {name[len(head) :]: value for name, value in st.query_params.items() if name.startswith(head)}
-        if link == _seen().get(self.prefix, {}) or not (link or going_through_history()):
+        said = st.session_state.setdefault(_SAID, {}).setdefault(self.prefix, [{}])
+        # A browser sends the link that it has: what was said a moment ago may still be on its way to it.
+        if link in said and not going_through_history():
             return
         for name, row in self._rows.items():
             value = read_option(row, link[name]) if name in link else None
             start = widget_value(row, self._preset[name])
             st.session_state[f"{self.key}:{name}"] = start if value is None else value
-        _seen()[self.prefix] = link
+        said.append(link)
 
     def tell(self, values: Mapping[str, Any]) -> dict[str, str]:
         """Put the options that differ from the preset into the link, and take the others out; return them."""
@@ -140,7 +150,9 @@ class LinkedOptions:
         head = f"{self.prefix}."
         others = {name: "" for name in st.query_params if name.startswith(head)}
         _tell(others | {head + name: text for name, text in said.items()})
-        _seen()[self.prefix] = said
+        before = st.session_state[_SAID][self.prefix]
+        if said not in before:
+            before.append(said)
         return said
 
 
