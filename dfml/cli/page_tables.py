@@ -122,7 +122,9 @@ def ablations_table(method: str) -> str:
     rows = [row for row in stored["rows"] if row["method"] == method]
     if not rows:
         return f"Not measured yet: `bench ablations --data DIR --methods {method}` does it."
-    return arms_table(rows, [arm for arm in ARMS if arm.method == method])
+    measured = stored["measured"]
+    told = f"{measured['episodes']} {measured['split']} episodes; each run has {measured['share']:.0%} of its iterations."
+    return f"{told}\n\n{arms_table(rows, [arm for arm in ARMS if arm.method == method])}"
 
 
 def with_fresh_tables(page: str) -> str:
