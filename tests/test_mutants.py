@@ -71,7 +71,7 @@ def runner(tmp_path, monkeypatch):
     monkeypatch.setattr(check, "read_faults", lambda: list(faults))
     monkeypatch.setattr(check, "copy_checkout", copy)
     monkeypatch.setattr(check, "run_tests", run)
-    monkeypatch.setattr(check, "passing", lambda *args: set())
+    monkeypatch.setattr(check, "passed_before", lambda *args: set())
     return tmp_path, faults, seen
 
 
@@ -171,9 +171,23 @@ def test_one(x): assert x == 1
     assert check.passing(tmp_path / "copy", ["tests/test_none.py"], 1, 60) == set()
 
 
+def test_what_passes_without_a_fault_is_found_once_while_the_files_stay(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(check, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(check, "passing", lambda folder, tests, jobs, limit: calls.append(limit) or {"t.py::a"})
+    (tmp_path / "t.py").write_text("1")
+    for _ in range(2):
+        assert check.passed_before(tmp_path, ["t.py::a", "t.py::b"], "shared", 1) == {"t.py::a"}
+    assert len(calls) == 1 and calls[0] <= 3600
+    (tmp_path / "t.py").write_text("2")
+    check.passed_before(tmp_path, ["t.py::a"], "shared", 1)
+    check.passed_before(tmp_path, ["t.py::a"], "otherwise", 1)
+    assert len(calls) == 3
+
+
 def test_what_has_passed_before_is_not_run_without_the_fault(runner, monkeypatch):
     _, _, seen = runner
-    monkeypatch.setattr(check, "passing", lambda *args: {"tests.py::t"})
+    monkeypatch.setattr(check, "passed_before", lambda *args: {"tests.py::t"})
     check.main([])
     assert len(seen) == 2 and all("-1" in text or "0" in text or "-2" in text for text in seen)
 

@@ -18,9 +18,10 @@ comes from, and the text how it is rounded::
 
 - ``table/key/key`` is a row's value, ``table/key/key/field/field`` another field of it; ``*`` takes any key, and gives
   as many values as there are rows.
-- Operators are ``-``, ``+``, ``times`` and ``over``, with spaces, from left to right, value by value. A function in
-  front takes the outcome of all that follows: ``min``, ``max``, ``count``; ``mean``, over repetitions, with Student's
-  interval (of a single one its own); ``low`` and ``high``, the ends of intervals.
+- Operators are ``-``, ``+``, ``times`` and ``over``, with spaces, from left to right. Of two sides with ``*`` those
+  values meet that have the same keys in its places; each needs its like. A function in front takes the outcome of all
+  that follows: ``min``, ``max``, ``count``; ``mean``, over repetitions, with Student's interval (of a single one its
+  own); ``low`` and ``high``, the ends of intervals.
 - A slot that ends with ``±`` stands for ``33.95 ± 0.63``: the value and the half width of its 95 % interval, which is
   ``ci95`` in the row, or ``FIELD_ci95`` of a field that is not ``value``.
 - ``claims``: what must hold for a piece of text to stand. ``given``: numbers that are no results, and where from.
@@ -44,10 +45,11 @@ _SLOT = re.compile(r"\{([^{}]+)\}")
 
 
 class Value(NamedTuple):
-    """A number of a table, in the text's unit, and the half width of its 95 % interval, if there is one."""
+    """A number of a table, in the text's unit, half the width of its 95 % interval if any, its keys under ``*``."""
 
     of: float
     half: float | None = None
+    at: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,7 @@ class Tables:
         head, *more = re.split(r"\s+(-|\+|times|over)\s+", expression.strip())
         found = self._operand(head)
         for sign, part in zip(more[::2], more[1::2], strict=True):
-            other = self._operand(part)
-            length = max(len(found), len(other))
-            pairs = zip(_repeated(found, length), _repeated(other, length), strict=True)
-            found = [_combined(sign, a, b) for a, b in pairs]
+            found = [_combined(sign, a, b) for a, b in _met(found, self._operand(part), expression)]
         return found
 
     def value(self, expression: str) -> Value:
@@ -98,7 +97,10 @@ class Tables:
 
     def holds(self, claim: str) -> bool:
         """Return whether ``left < right`` (or ``<=``, ``>``, ``>=``) holds, for each value of either side."""
-        left, sign, right = re.split(r"\s+([<>]=?)\s+", claim)
+        parts = re.split(r"\s+([<>]=?)\s+", claim)
+        if len(parts) != 3:
+            raise BadInput(f"a claim of {NUMBERS.name} is LEFT < RIGHT, or with <=, > or >=; received {claim!r}.")
+        left, sign, right = parts
         compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[sign]
         return all(compare(a.of, b.of) for a in self.values(left) for b in self.values(right))
 
@@ -110,6 +112,8 @@ class Tables:
             raise BadInput(f"{text!r}: no table {name!r} in {NUMBERS.name}. Known: {', '.join(self._described)}.")
         table = self._described[name]
         by = table.get("by", [])
+        if len(path) < len(by):
+            raise BadInput(f"{text!r}: a row of {name!r} is named by {', '.join(by)}; {len(path)} are given.")
         keys, field = path[: len(by)], path[len(by) :] or table["value"].split("/")
         wanted = {**{k: str(v) for k, v in table.get("where", {}).items()}, **dict(zip(by, keys, strict=True))}
         rows = [r for r in self._rows(table) if all(w == "*" or str(r.get(k)) == w for k, w in wanted.items())]
@@ -118,7 +122,8 @@ class Tables:
         for position, row in enumerate(rows):
             names = tuple(str(row.get(k)) for k in by) if table.get("repeated") else (str(position),)
             half = "ci95" if field[-1] == table["value"].split("/")[-1] else f"{field[-1]}_ci95"
-            alike.setdefault(names, []).append(_field(row, field, factor, half, text))
+            at = tuple(str(row.get(k)) for k in by if wanted[k] == "*")
+            alike.setdefault(names, []).append(_field(row, field, factor, half, text)._replace(at=at))
         if not alike:
             raise BadInput(f"{text!r}: no row of {table['file']} is named so.")
         return [value for values in alike.values() for value in _mean(values)]
@@ -133,8 +138,17 @@ class Tables:
         return rows if isinstance(rows, list) else [rows]
 
 
-def _repeated(values: list[Value], length: int) -> list[Value]:
-    return values * length if len(values) == 1 else values
+def _met(ones: list[Value], others: list[Value], expression: str) -> list[tuple[Value, Value]]:
+    """Each value with its like on the other side; a side without ``*`` is the like of all."""
+    if len(others) == 1 and not others[0].at:
+        return [(one, others[0]) for one in ones]
+    if len(ones) == 1 and not ones[0].at:
+        return [(ones[0], other) for other in others]
+    likes = {other.at: other for other in others}
+    if len(likes) < len(others) or sorted(one.at for one in ones) != sorted(likes):
+        sides = (", ".join("/".join(value.at) or "-" for value in side) for side in (ones, others))
+        raise BadInput(f"{{{expression}}}: rows do not pair: {' against '.join(sides)}.")
+    return [(one, likes[one.at]) for one in ones]
 
 
 def _field(row: dict[str, Any], path: list[str], factor: int, half_name: str, text: str) -> Value:
@@ -153,9 +167,8 @@ def _field(row: dict[str, Any], path: list[str], factor: int, half_name: str, te
 def _combined(sign: str, a: Value, b: Value) -> Value:
     """Of two with intervals the half width is that of independent ones: too wide where they share their episodes."""
     of = {"-": operator.sub, "+": operator.add, "times": operator.mul, "over": operator.truediv}[sign](a.of, b.of)
-    if sign in "-+" and a.half is not None and b.half is not None:
-        return Value(of, (a.half**2 + b.half**2) ** 0.5)
-    return Value(of)
+    half = (a.half**2 + b.half**2) ** 0.5 if sign in "-+" and a.half is not None and b.half is not None else None
+    return Value(of, half, a.at or b.at)
 
 
 def _mean(values: list[Value]) -> list[Value]:
@@ -165,13 +178,13 @@ def _mean(values: list[Value]) -> list[Value]:
 
     mean, half = mean_interval(value.of for value in values)
     assert mean is not None
-    return [Value(mean, half)]
+    return [Value(mean, half, values[0].at)]
 
 
 def _ends(values: list[Value], sign: int) -> list[Value]:
     if any(value.half is None for value in values):
         raise BadInput("low and high are of values with intervals.")
-    return [Value(value.of + sign * (value.half or 0)) for value in values]
+    return [Value(value.of + sign * (value.half or 0), None, value.at) for value in values]
 
 
 _FUNCTIONS: dict[str, Callable[[list[Value]], list[Value]]] = {

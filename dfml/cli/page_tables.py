@@ -107,10 +107,16 @@ def published_table(method: str) -> str:
     """Return what is stored of a method as it is published, by its ways of adapting, as Markdown."""
     from dfml.bench.accuracy.theirs_and_ours import way_by_way
 
-    stored = read_json(PUBLISHED, "results") if PUBLISHED.is_file() else {"rows": []}
+    stored: dict[str, Any] = read_json(PUBLISHED, "results") if PUBLISHED.is_file() else {"rows": []}
     if not any(row["method"] == method for row in stored["rows"]):
         return f"Not measured yet: `bench accuracy --data DIR --preset published --methods random,{method}` does it."
-    return way_by_way(stored["rows"], method)
+    row = next(row for row in stored["rows"] if row["method"] == method)
+    told = (
+        f"Per cent of {row['episodes']} {stored['split']} episodes of {row['data']}, transductive, zoo "
+        f"{stored['zoo']}, seed {row['seed']}. The last column is the method's better way less the better way of "
+        "`random`, both chosen on these same episodes, so that the interval knows nothing of that choice."
+    )
+    return f"{told}\n\n{way_by_way(stored['rows'], method)}"
 
 
 def ablations_table(method: str) -> str:
@@ -118,12 +124,12 @@ def ablations_table(method: str) -> str:
     from dfml.bench.ablations.ablation_table import arms_table
     from dfml.bench.ablations.arms import ARMS
 
-    stored = read_json(ABLATIONS, "results") if ABLATIONS.is_file() else {"rows": []}
+    stored: dict[str, Any] = read_json(ABLATIONS, "results") if ABLATIONS.is_file() else {"rows": []}
     rows = [row for row in stored["rows"] if row["method"] == method]
     if not rows:
         return f"Not measured yet: `bench ablations --data DIR --methods {method}` does it."
-    measured = stored["measured"]
-    told = f"{measured['episodes']} {measured['split']} episodes; each run has {measured['share']:.0%} of its iterations."
+    of = stored["measured"]
+    told = f"{of['episodes']} {of['split']} episodes; each run takes {of['share']:.0%} of its preset's iterations."
     return f"{told}\n\n{arms_table(rows, [arm for arm in ARMS if arm.method == method])}"
 
 

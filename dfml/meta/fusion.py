@@ -1,7 +1,7 @@
 """Fusing networks in parameter space: which weights of teachers are fused, as vectors, and their mean."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -142,16 +142,15 @@ def load_mean(model: MetaModel, mean: State, *, head: bool) -> None:
     load_backbone(model.net, mean, head=head)
 
 
-def alike_only(nets: Iterable[nn.Module], model: MetaModel, alike: list[bool]) -> Iterator[nn.Module]:
-    """Those networks that fit, and into ``alike`` whether each does; where none does the last, to be refused."""
-    last = None
-    for net in nets:
-        last = net
-        alike.append(fits(net, model.net))
-        if alike[-1]:
-            yield net
-    if last is not None and not any(alike):
-        yield last
+def load_average_of_alike(model: MetaModel, nets: Iterable[nn.Module]) -> tuple[int, int]:
+    """Put the mean of those teachers' weights that fit into a meta-model, if any; return how many do, of how many."""
+    mean, count = MeanState(), 0
+    for count, net in enumerate(nets, 1):
+        if fits(net, model.net):
+            mean.add(to_average(net, model, count - 1, head=False))
+    if found := mean.close():
+        load_mean(model, found, head=False)
+    return mean.count, count
 
 
 def load_backbone(net: nn.Module, state: State, *, head: bool) -> None:

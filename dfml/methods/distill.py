@@ -256,7 +256,7 @@ def said_of(recoveries: Recoveries, teacher: str, tasks: list[PseudoTask]) -> It
 
     for _, alike in groupby(tasks, key=lambda task: task.images.shape[1:]):
         part = list(alike)
-        # Never fewer than a task has: larger tasks of one size are asked about one by one.
+        # As many at once as the first task has, or more: so larger tasks of one size are asked about one by one.
         images = torch.cat([task.images for task in part]).split(max(LEAST, len(part[0].labels)))
         said = torch.cat([recoveries.ask(teacher, some).cpu() for some in images])
         yield from said.split([len(task.labels) for task in part])

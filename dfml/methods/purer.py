@@ -45,8 +45,9 @@ class PurerConfig(MetaTrainingConfig, ClassesConfig):
     candidates: int = Field(13, ge=1, le=10000, description="Teachers per iteration, least inverted classes first.")
     init: Literal["random", "average", "any-teacher", "best-teacher"] = Field(
         "random",
-        description="First meta-parameters: fresh; the mean of the teachers' weights, as in the authors' scripts; or "
-        "(ours) those of a teacher that the seed draws, or of the one with the best reported accuracy.",
+        description="First meta-parameters: fresh; the mean of the teachers' weights, as in the authors' scripts, of "
+        "those that are a network like it (fresh where none is); or (ours) those of a teacher that the seed draws, or "
+        "of the one with the best reported accuracy.",
     )
     iterations: int = Field(1000, ge=1, le=1_000_000, description="Image steps; after warm_start also outer steps.")
     warm_start: int = Field(0, ge=0, le=100_000, description="First iterations that only invert, without outer steps.")
@@ -95,7 +96,7 @@ class Purer(Method):
 
     @classmethod
     def demo(cls) -> PurerConfig:
-        """Minutes on two CPU cores: ProtoNet, which learns more of so few steps than MAML; a scaled curriculum."""
+        """Minutes on two CPU cores: ProtoNet, a scaled curriculum."""
         return PurerConfig(
             learner="protonet",
             iterations=1500,
@@ -118,7 +119,8 @@ class Purer(Method):
     def published(cls) -> PurerConfig:
         """Minutes on two CPU cores: as the authors' scripts, with iterations and warm-up in the paper's proportion.
 
-        They start from the mean of the teachers' weights and take one inner step; teachers are taken four at a time.
+        They start from the mean of the teachers' weights, where these are alike, and take one inner step; teachers are
+        taken four at a time.
         """
         return PurerConfig(
             iterations=2000, tasks=2, candidates=4, inner_steps=1, init="average", warm_up=133, validate_every=250

@@ -14,7 +14,7 @@ from dfml.core.config import Config
 from dfml.core.events import TASK, Checkpoint, Embedding, Event, Images, Note, Progress, SafePoint, Scalars
 from dfml.data.episodes import PseudoTask
 from dfml.inversion.dynamic_set import DynamicSet
-from dfml.meta.fusion import alike_only, load_average
+from dfml.meta.fusion import load_average_of_alike
 from dfml.meta.model import MetaModel
 from dfml.meta.outer import OuterStep, Task
 from dfml.nets.checkpoint import flatten_state, part_of_state
@@ -246,11 +246,10 @@ class Training:
         if init == "start":
             yield from self.take_start(model)
         if init == "average":
-            alike: list[bool] = []
-            load_average(model, alike_only(nets, model, alike))
-            if not all(alike):
-                text = f"starts from the mean of {sum(alike)} teachers: the others are no {config.architecture} like it"
-                yield Note(0, text, kind="teacher")
+            alike, count = load_average_of_alike(model, nets)
+            if alike < count:
+                of = f"the mean of {alike} teachers: the others are no" if alike else "fresh weights: no teacher is a"
+                yield Note(0, f"starts from {of} {config.architecture} like it", kind="teacher")
         if init in ("best-teacher", "any-teacher"):
             from dfml.training.ours.trust import start_from_any, start_from_best
 

@@ -9,6 +9,7 @@ from dfml.bench.ablations import ablation_study, ablation_table
 from dfml.bench.ablations.ablation_study import AblationConfig, bench_ablations, chosen_arms, slug
 from dfml.bench.ablations.arms import ARMS, WHOLE, Arm
 from dfml.core.errors import BadInput
+from dfml.core.paths import REPOSITORY
 from dfml.methods import METHODS
 
 
@@ -110,6 +111,22 @@ def test_runs_take_a_share_of_the_steps_after_what_an_arm_changes(tiny_zoo_folde
     assert whole["iterations"] == round(preset.iterations / 2) and whole["warm_up"] == round(preset.warm_up / 2)
     full = ablation_study._job(config.model_copy(update={"share": 1.0}), arms[0], 0, print).spec.config
     assert full["iterations"] == preset.iterations
+
+
+def test_a_table_that_tells_no_share_is_of_whole_runs(tiny_zoo_folder, patterns, tmp_path):
+    config = AblationConfig(zoo=str(tiny_zoo_folder), data=str(patterns), out=tmp_path, episodes=3)
+    measured = {name: value for name, value in ablation_study._measured(config).items() if name != "share"}
+    about = {"command": "python -m dfml bench ablations", "date": "", "machine": {}}
+    (tmp_path / "t.json").write_text(json.dumps({**about, "rows": [], "measured": measured}))
+    with pytest.raises(BadInput, match="share"):
+        ablation_study._stored(config, "t", [])
+    assert ablation_study._stored(config.model_copy(update={"share": 1.0}), "t", [])["rows"] == []
+
+
+def test_the_page_of_each_method_with_arms_shows_them():
+    for method in {arm.method for arm in ARMS}:
+        page = (REPOSITORY / "docs" / "methods" / f"{method}.md").read_text(encoding="utf-8")
+        assert page.count(f"<!-- ablations: {method} -->") == 1, method
 
 
 @pytest.mark.slow

@@ -136,8 +136,10 @@ def test_outside_of_measurements_only_numbers_with_a_unit_are_results():
 ROWS = [
     {"method": "free", "seed": 0, "accuracy": 0.5, "ci95": 0.01, "queries": 1200, "own": [{"share": 0.25}]},
     {"method": "free", "seed": 1, "accuracy": 0.6, "ci95": 0.01, "queries": 1300, "own": []},
-    {"method": "tgr", "seed": 0, "accuracy": 0.4, "ci95": 0.03, "queries": 1000, "own": []},
+    # Pairs are found by their keys, wherever they stand.
     {"method": "tgr", "seed": 1, "accuracy": 0.44, "ci95": 0.04, "queries": 900, "own": [], "left": None},
+    {"method": "tgr", "seed": 0, "accuracy": 0.4, "ci95": 0.03, "queries": 1000, "own": []},
+    {"method": "dro", "seed": 1, "accuracy": 0.4, "ci95": 0.03, "queries": 1000, "own": []},
 ]
 DESCRIBED = {"file": "t.json", "by": ["method", "seed"], "value": "accuracy", "percent": ["accuracy", "share"]}
 
@@ -182,11 +184,18 @@ def test_an_expression_is_computed_over_the_rows(expression, value, half, tables
         ("t/free/0/acuracy", "None"),
         ("t/tgr/1/left", "None"),
         ("low t/free/0/queries", "intervals"),
+        ("mean t/free/* - t/dro/*", "0, 1 against 1"),
+        ("t/free", "named by method, seed"),
     ],
 )
 def test_what_no_table_has_is_one_clear_line(expression, says, tables):
     with pytest.raises(BadInput, match=re.escape(says)):
         tables.value(expression)
+
+
+def test_a_claim_without_a_sign_is_one_clear_line(tables):
+    with pytest.raises(BadInput, match="LEFT < RIGHT"):
+        tables.holds("t/free/0 is more")
 
 
 def test_a_claim_holds_for_every_value_or_not_at_all(tables):

@@ -93,4 +93,6 @@ def test_a_page_s_table_has_each_way_and_sets_the_better_against_random_s_better
     )
     assert floor["form"] == "random" and floor["chosen steps"] == "50.00 ± 1.00"
     # Over the episodes: 0, +1, +1 of ten.
+    loose = way_by_way([row("random", [4, 4, 5], episode_list="f" * 64), row("purer", [5, 6, 6])], "purer")
+    assert " * (centroid)" in loose and "not paired" in loose.splitlines()[-1]
     assert mine["above random"] == "+6.67 ± 5.33 (linear less chosen steps)" and floor["above random"] == "–"

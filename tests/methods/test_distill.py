@@ -1,11 +1,15 @@
 """Distillation: all teachers' answers about all pictures, and a bill for them."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, until_done
+from dfml.methods import distill
 from dfml.methods.distill import Distill
+from dfml.tasks import cache
 from dfml.training.context import Training
 from dfml.training.recovered import recoveries_of
 from tests.methods.small import small
@@ -46,6 +50,33 @@ def test_every_teacher_answers_about_every_picture(tiny_zoo, margin):
     for task, given in zip(found, answers, strict=True):
         for position, teacher in enumerate(tiny_zoo):
             margin.alike("answers", given[:, position], teacher.logits(task.images), atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.stochastic
+def test_tasks_that_are_asked_about_in_several_goes_get_their_own_answers(tiny_zoo, monkeypatch, margin):
+    monkeypatch.setattr(cache, "AT_ONCE", 2)
+    _, found, answers, _ = asked(tiny_zoo)
+    assert len(found) > cache.AT_ONCE
+    for task, given in zip(found, answers, strict=True):
+        margin.alike("answers", given[:, 0], tiny_zoo.teacher(0).logits(task.images), atol=1e-4, rtol=1e-5)
+
+
+def test_tasks_of_several_sizes_get_their_own_answers():
+    tasks = [pictures(count, size) for count, size in ((40, 4), (3, 4), (2, 6), (5, 4), (50, 4), (1, 4))]
+    asked_at_once = []
+
+    class Sums:
+        def ask(self, teacher, images):
+            asked_at_once.append(len(images))
+            return images.sum((1, 2, 3))[:, None]
+
+    for task, said in zip(tasks, distill.said_of(Sums(), "a", tasks), strict=True):
+        assert torch.equal(said[:, 0], task.images.sum((1, 2, 3)))
+    assert max(asked_at_once) <= 64 and len(asked_at_once) < len(tasks)
+
+
+def pictures(count, size):
+    return SimpleNamespace(images=torch.rand(count, 1, size, size), labels=torch.zeros(count))
 
 
 def test_a_black_box_is_not_opened_anew_for_each_question(zoo_copy, monkeypatch):

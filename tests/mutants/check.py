@@ -4,13 +4,13 @@
     python tests/mutants/check.py --only teapot             those whose name, file or method contains this
     python tests/mutants/check.py --jobs 2 --limit 120      two at a time, two minutes for each at most
 
-The tests of a fault first run without it and must pass, those of all faults in one go. Then it is applied, they run
-again, and it is undone. It is
-``killed`` where they fail, crash, or come to no end in time. What became of it is kept in ``runs/mutants`` while its
-lines, its tests' files, the program and what tests share stay as they are (tests of others may change): a call that was
-stopped goes on, and loses the faults at work alone. Exit code 1 where a fault survives that names no reason, is killed
-though it names one, or cannot be told, and where fewer than 95 % are killed. Not a part of the suite: it takes some
-minutes. No file of the checkout is touched.
+The tests of a fault first run without it and must pass, those of all faults in one go, which is kept. Then it is
+applied, they run again, and it is undone. It is ``killed`` where they fail, crash, or come to no end in time. What
+became of it is kept in ``runs/mutants`` while its lines, its tests' files, the program and what tests share stay as
+they are (tests of others may change): a call that was stopped goes on, and loses the faults at work alone.
+
+Exit code 1 where a fault survives that names no reason, is killed though it names one, or cannot be told, and where
+fewer than 95 % are killed. Not a part of the suite: it takes an hour. No file of the checkout is touched.
 """
 
 import argparse
@@ -39,6 +39,8 @@ KILLED, SURVIVED, NOT_FOUND, DULL = "killed", "SURVIVED", "not found", "tests do
 LIST, SHARED = "tests/mutants/faults.toml", ("dfml", "pages", "tests")
 FAILED = 1  # pytest's exit code; a higher one says that the tests did not run
 LEAST_KILLED = 0.95
+LONGEST_CLEAN = 1800.0
+"""Seconds that all tests together may take without a fault; past that each fault runs its own."""
 WITHOUT_HARM = {"properties", "system-out", "system-err"}
 """What the report of a test that passed may hold."""
 TIMES = itertools.count(1_000_000_000)
@@ -124,6 +126,20 @@ def shared_digest(root: Path) -> str:
     }
     files = [path for path in below if path.is_file() and (path.stem in imported or not path.match("test_*.py"))]
     return digest_of(root, [*files, root / "app.py", root / "pyproject.toml"])
+
+
+def passed_before(folder: Path, tests: list[str], shared: str, jobs: int) -> set[str]:
+    """Those of the tests that pass in a copy; what is found is kept for the next call on the same files."""
+    files = {folder / test.partition("::")[0] for test in tests}
+    path = KEPT / f"passing-{hashlib.sha256(f'{shared}{digest_of(folder, files)}'.encode()).hexdigest()}"
+    with suppress(OSError):
+        return set(path.read_text(encoding="utf-8").splitlines())
+    found = passing(folder, tests, jobs, LONGEST_CLEAN)
+    if found:
+        KEPT.mkdir(parents=True, exist_ok=True)
+        (part := path.with_suffix(".part")).write_text("\n".join(sorted(found)), encoding="utf-8")
+        part.replace(path)
+    return found
 
 
 def passing(folder: Path, tests: list[str], jobs: int, limit: float) -> set[str]:
@@ -240,7 +256,7 @@ def main(words: list[str] | None = None) -> int:
         todo = [fault for fault, result in known.items() if not result]
         print(f"{len(faults)} faults, of which {len(faults) - len(todo)} were looked at before", flush=True)
         tests = sorted({test for fault in todo for test in fault.tests})
-        passed = passing(first, tests, jobs, asked.limit * len(tests)) if len(todo) > 1 else set[str]()
+        passed = passed_before(first, tests, shared, jobs) if len(todo) > 1 else set[str]()
         copies: SimpleQueue[Path] = SimpleQueue()
         for number in range(1, min(jobs, len(todo))):
             copies.put(shutil.copytree(first, Path(place) / f"copy-{number}"))

@@ -107,6 +107,17 @@ def test_a_training_starts_from_the_teachers_of_its_architecture(architecture, r
     assert best.details["init"].split()[-1] in GROUPS[architecture]
 
 
+def test_a_training_whose_network_no_teacher_has_starts_from_fresh_weights_and_says_so(run, motley):
+    changes = {"architecture": "fewshot_conv4", "width": 6, "iterations": 3, "warm_start": 2, "classes_per_teacher": 5}
+    fresh, asked = (
+        trained("purer", run, motley, **changes, init=init, outer_lr=1e-9) for init in ("random", "average")
+    )
+    told = [event.text for event in asked if isinstance(event, Note) and "starts from" in event.text]
+    assert len(told) == 1 and "fresh weights: no teacher is a fewshot_conv4" in told[0]
+    ones, others = (events[-1].result.params for events in (fresh, asked))
+    assert all(torch.allclose(tensor, others[name], atol=1e-6) for name, tensor in ones.items())
+
+
 @pytest.mark.parametrize("learner", ["maml", "anil", "protonet"])
 @pytest.mark.parametrize("architecture", ["test_vit", "test_byobnet"])
 def test_any_network_is_adapted_and_evaluated(architecture, learner, run, motley, patterns):

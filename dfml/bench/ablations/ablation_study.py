@@ -39,7 +39,7 @@ class AblationConfig(StudyConfig):
     options = "data zoo methods arms preset share shots seeds episodes split device set_ estimate jobs cluster work out"
     zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
     preset: str = Field("published", description="demo, published or paper.")
-    share: float = Field(0.5, gt=0, le=1, description="Share of the preset's iterations that each run takes.")
+    share: float = Field(0.5, gt=0, le=1, description="Share of the preset's iterations and warm-up in each run.")
     methods: Each[str] | None = Field(None, description="Methods, with commas; all that have arms, if left out.")
     arms: Each[str] | None = Field(None, description="Arms, with commas, by name; all, if left out.")
     shots: One[int] = Field((5,), description="Support images per class of the test.")
@@ -109,13 +109,18 @@ def _measured(config: AblationConfig) -> Row:
 def _stored(config: AblationConfig, name: str, arms: list[Arm]) -> Row:
     """What a table has of other arms, which stays; BadInput: it was measured otherwise."""
     path = config.out / f"{name}.json"
-    refuse_to_lose(path, lambda row: True, named="arm", measured=_measured(config))
+    # A table that tells no share is of whole runs.
+    refuse_to_lose(path, lambda row: True, named="arm", measured=_measured(config), of=_measured_before)
     stored = read_json(path, "results") if path.is_file() else {}
     asked = {(arm.method, arm.name) for arm in arms}
     return {
         part: [row for row in stored.get(part) or [] if (row["method"], row["arm"]) not in asked]
         for part in ("rows", "failures", "minutes")
     }
+
+
+def _measured_before(stored: Row) -> Row:
+    return {"share": 1.0, **stored.get("measured", {})}
 
 
 def chosen_arms(config: AblationConfig) -> list[Arm]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from dfml.bench.accuracy.accuracy_table import FLOOR, name_of
 from dfml.bench.job import Row, Rows
@@ -35,23 +36,14 @@ def beside_the_demo(config: AccuracyConfig, name: str, rows: Rows, runs: Rows) -
         return []
     configs = {key[:2]: runs[0]["config"] for key, runs in grouped(runs, "method", "variant").items()}
     demos = {key[0]: runs[0]["config"] for key, runs in grouped(ours.get("runs") or [], "method").items()}
-    lines, loose = [], set()
+    lines: Rows = []
+    loose: set[str] = set()
     there = grouped(_transductive(ours["rows"]), "method", *PLACES)
-    for (method, variant, *place), mine in grouped(_transductive(theirs), "method", "variant", *PLACES).items():
+    for (method, variant, *place), best, least in _beside_random(theirs):
         if METHODS.get(method).role != "method":
             continue
-        floor = [r for r in theirs if r["method"] == FLOOR and [r.get(n) for n in PLACES] == place]
-        demo = there.get((method, *place), [])
-        best, least, other = _best(mine), _best(_transductive(floor)), _best(demo)
-        assert best is not None
-        against = {"above random": (best, least), "demo above published": (other, best)}
-        cells = {}
-        for title, (one, two) in against.items():
-            found = difference(one, two) if one and two else None
-            cells[title] = _points(found.difference, found.difference_ci95) if found else "–"
-            if found and not found.paired:
-                cells[title] += " *"
-                loose.add(found.pairing)
+        demo = there.get((method, *place))
+        other = _better(demo) if demo else None
         own = configs.get((method, variant))
         lines.append(
             {
@@ -60,41 +52,70 @@ def beside_the_demo(config: AccuracyConfig, name: str, rows: Rows, runs: Rows) -
                 "ours in the demo": _changed(method, own, demos.get(method)),
                 PUBLISHED: _told(best),
                 DEMO: _told(other),
-                **cells,
+                "above random": _less(best, least, loose),
+                "demo above published": _less(other, best, loose),
             }
         )
     if not lines:
         return []
-    several = [name for name in PLACES if name == "shots" or len({str(line[name]) for line in lines}) > 1]
-    titles = ["method", *several, "ours in the demo", PUBLISHED, DEMO, *against]
+    titles = ["method", *_places(lines), "ours in the demo", PUBLISHED, DEMO, "above random", "demo above published"]
     heading = (
         "Theirs and ours: each method as it is published, and the demo with what this program adds or changes "
         "(per cent and points, transductive; the better way of adapting of each, chosen on these same episodes)."
     )
-    notes = [f"\\* {why}." for why in sorted(loose)]
-    return [heading, markdown_table(" | ".join(titles), "", lines), *notes]
+    return [heading, markdown_table(" | ".join(titles), "", lines), *_notes(loose)]
 
 
 def way_by_way(rows: Rows, method: str) -> str:
     """A table of the ways of adapting of a method and of random weights, transductive, for the method's page.
 
-    The last column is the better way of each against that of random weights, paired episode by episode.
+    The last column is the method's better way less the better way of random weights, both chosen on these episodes;
+    what is not paired episode by episode is marked, and a line below says why.
     """
     lines: Rows = []
-    for (name, variant, *place), mine in grouped(_transductive(rows), "method", "variant", *PLACES).items():
+    loose: set[str] = set()
+    ways = grouped(_transductive(rows), "method", "variant", *PLACES)
+    for (name, variant, *place), best, least in _beside_random(rows):
         if name not in (method, FLOOR):
             continue
-        floor = [r for r in _transductive(rows) if r["method"] == FLOOR and [r.get(n) for n in PLACES] == place]
-        one, other = _best(mine), _best(floor)
-        found = difference(one, other) if one and other and name != FLOOR else None
-        ways = {row["adapt"]: interval(row["accuracy"], row["ci95"]) for row in mine}
-        above = "–" if found is None else _points(found.difference, found.difference_ci95)
-        above += f" ({_ways(one, other)})" if one and other and found else ""
+        told = {row["adapt"]: interval(row["accuracy"], row["ci95"]) for row in ways[name, variant, *place]}
+        above = "–" if name == FLOOR else _less(best, least, loose)
+        above += f" ({_ways(best, least)})" if least and name != FLOOR else ""
         line = {**dict(zip(PLACES, place, strict=True)), "form": f"{name}, {variant}" if variant else name}
-        lines.append({**line, **{way: ways.get(way, "–") for way in WAYS}, "above random": above})
+        lines.append({**line, **{way: told.get(way, "–") for way in WAYS}, "above random": above})
     lines.sort(key=lambda line: line["form"] == FLOOR)
-    several = [name for name in PLACES if name == "shots" or len({str(line[name]) for line in lines}) > 1]
-    return markdown_table(" | ".join(["form", *several, *WAYS, "above random"]), "", lines)
+    table = markdown_table(" | ".join(["form", *_places(lines), *WAYS, "above random"]), "", lines)
+    return "\n\n".join([table, *_notes(loose)])
+
+
+def _beside_random(rows: Rows) -> list[tuple[tuple[Any, ...], Row, Row | None]]:
+    """Method, variant and place; the row of the better way of adapting there, and that of random weights."""
+    own = _transductive(rows)
+    floors = {
+        place: _better(mine) for place, mine in grouped((r for r in own if r["method"] == FLOOR), *PLACES).items()
+    }
+    return [
+        (key, _better(mine), floors.get(key[2:])) for key, mine in grouped(own, "method", "variant", *PLACES).items()
+    ]
+
+
+def _less(one: Row | None, other: Row | None, loose: set[str]) -> str:
+    """One row less another, paired episode by episode; where that is not so, marked, and why into ``loose``."""
+    if one is None or other is None:
+        return "–"
+    found = difference(one, other)
+    if not found.paired:
+        loose.add(found.pairing)
+    half = "" if found.difference_ci95 is None else f" ± {100 * found.difference_ci95:.2f}"
+    return f"{100 * found.difference:+.2f}{half}{'' if found.paired else ' *'}"
+
+
+def _notes(loose: set[str]) -> list[str]:
+    return [f"\\* {why}." for why in sorted(loose)]
+
+
+def _places(lines: Rows) -> list[str]:
+    return [name for name in PLACES if name == "shots" or len({str(line[name]) for line in lines}) > 1]
 
 
 def _ways(one: Row, other: Row) -> str:
@@ -115,16 +136,12 @@ def _transductive(rows: Rows) -> Rows:
     return [row for row in rows if row["bn"] == "transductive"]
 
 
-def _best(rows: Rows) -> Row | None:
-    return max(rows, key=lambda row: row["accuracy"], default=None)
+def _better(rows: Rows) -> Row:
+    return max(rows, key=lambda row: row["accuracy"])
 
 
 def _told(row: Row | None) -> str:
     return "–" if row is None else f"{interval(row['accuracy'], row['ci95'])} ({row['adapt']})"
-
-
-def _points(value: float, half: float | None) -> str:
-    return f"{100 * value:+.2f}" + (f" ± {100 * half:.2f}" if half is not None else "")
 
 
 def _changed(method: str, published: Row | None, demo: Row | None) -> str:

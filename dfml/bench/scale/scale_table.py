@@ -196,11 +196,11 @@ def seconds_of(kept: Row) -> float:
 
 
 def _total(kept: Row) -> str:
-    apart = ", ".join(work.name for work in WORKS if work.apart)
+    apart = " and ".join(f'`bench scale --only "{work.name}"`' for work in WORKS if work.apart)
     return (
         f"All measurements together: {seconds_of(kept) / 60:.0f} minutes of the clock, without loading the program; "
-        f"asked for are {MOST_SECONDS / 60:.0f}. Not among them, but measured by `--only`: {apart}, where each teacher "
-        "answers about all images."
+        f"asked for are {MOST_SECONDS / 60:.0f}. Not among them is what {apart} measures, where each teacher answers "
+        "about all images."
     )
 
 
@@ -222,7 +222,7 @@ def _notes(config: ScaleConfig, sizes: list[int], rows: Rows) -> list[str]:
         f"{work.name} with {size}"
         for work in WORKS
         for size in sizes
-        if not any(row["work"] == work.name and row[f"cpu_{size}"] for row in rows)
+        if not work.apart and not any(row["work"] == work.name and row[f"cpu_{size}"] for row in rows)
     ]
     if missing:
         notes.append(f"Still to come: {', '.join(missing)}.")

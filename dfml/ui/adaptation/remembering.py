@@ -38,6 +38,7 @@ def draw_remembering(model: Model) -> None:
         key = (str(model.folder), model.changed, source)
         known = st.session_state.setdefault("remembers:found", {})
         if st.button("Test", key="remembers:start", icon=":material/play_arrow:", disabled=not source):
+            known.pop(key, None)
             with one_line_errors():
                 known[key] = _tested(model, source)
         if key in known:
@@ -62,10 +63,12 @@ def _tested(model: Model, source: str) -> list[dict[str, Any]]:
 
     line, found = st.empty(), []
     # A network of its own: the page's answers share theirs, one at a time.
-    for event in model_membership(MetaModel.load(model.folder), zoo, folder):
-        if isinstance(event, Progress):
-            line.progress(event.step / max(1, event.total), text=f"task {event.step + 1} of {event.total}")
-        elif isinstance(event, Done):
-            found = [asdict(test) for test in event.result]
-    line.empty()
+    try:
+        for event in model_membership(MetaModel.load(model.folder), zoo, folder):
+            if isinstance(event, Progress):
+                line.progress(event.step / max(1, event.total), text=f"task {event.step + 1} of {event.total}")
+            elif isinstance(event, Done):
+                found = [asdict(test) for test in event.result]
+    finally:
+        line.empty()
     return found

@@ -64,7 +64,8 @@ def draw_page() -> None:
             draw_downloads(answers[0], chosen, _request(model, chosen, settings, main=True))
             if answers[0].outcome.calibration:
                 draw_calibration(answers[0].outcome, chosen)
-            draw_remembering(model)
+    with below:
+        draw_remembering(model)
 
 
 def _request(model: Model, chosen: Chosen, settings: Settings, *, main: bool) -> Request:
