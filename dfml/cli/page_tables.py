@@ -6,6 +6,7 @@ as seen from there); what stands between is replaced.
 """
 
 import re
+import textwrap
 from typing import Any
 
 from dfml.cli import completing
@@ -116,7 +117,7 @@ def published_table(method: str) -> str:
         f"{stored['zoo']}, seed {row['seed']}. The last column is the method's better way less the better way of "
         "`random`, both chosen on these same episodes, so that the interval knows nothing of that choice."
     )
-    return f"{told}\n\n{way_by_way(stored['rows'], method)}"
+    return f"{textwrap.fill(told, 120)}\n\n{way_by_way(stored['rows'], method)}"
 
 
 def ablations_table(method: str) -> str:

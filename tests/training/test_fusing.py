@@ -107,7 +107,7 @@ def test_a_training_starts_from_the_teachers_of_its_architecture(architecture, r
     assert best.details["init"].split()[-1] in GROUPS[architecture]
 
 
-def test_a_training_whose_network_no_teacher_has_starts_from_fresh_weights_and_says_so(run, motley):
+def test_where_no_teacher_is_a_network_like_it_it_starts_afresh_and_says_so(run, motley):
     changes = {"architecture": "fewshot_conv4", "width": 6, "iterations": 3, "warm_start": 2, "classes_per_teacher": 5}
     fresh, asked = (
         trained("purer", run, motley, **changes, init=init, outer_lr=1e-9) for init in ("random", "average")
