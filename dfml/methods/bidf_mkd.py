@@ -119,7 +119,7 @@ class BidfMkd(Method):
     def published(cls) -> BidfMkdConfig:
         """Minutes on two CPU cores, with kept support sets: ten teachers, each met once or twice."""
         return BidfMkdConfig(
-            iterations=300,
+            iterations=200,
             tasks=2,
             recovered="kept",
             visits=1,

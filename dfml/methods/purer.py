@@ -123,7 +123,7 @@ class Purer(Method):
         taken four at a time.
         """
         return PurerConfig(
-            iterations=2000, tasks=2, candidates=4, inner_steps=1, init="average", warm_up=133, validate_every=250
+            iterations=1400, tasks=2, candidates=4, inner_steps=1, init="average", warm_up=93, validate_every=200
         )
 
     @classmethod

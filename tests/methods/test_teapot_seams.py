@@ -235,6 +235,7 @@ def test_a_preset_that_mostly_distils_says_so_in_its_name():
 def test_the_published_preset_has_nothing_of_ours():
     published, paper = Teapot.preset("published"), Teapot.preset("paper")
     assert all(getattr(published, name) == value for name, value in PUBLISHED.items())
-    same = ("learner", "asked", "capacity", "interpolated", "watch", "watched_episodes", "teacher_policy")
+    assert (published.learner, paper.learner) == ("maml", "protonet"), "the authors' two"
+    same = ("asked", "capacity", "interpolated", "watch", "watched_episodes", "teacher_policy")
     assert {name: getattr(published, name) for name in same} == {name: getattr(paper, name) for name in same}
     assert published.consensus == 0
