@@ -6,6 +6,7 @@ import torch
 from dfml.core.errors import BadInput
 from dfml.core.events import Checkpoint, until_done
 from dfml.methods.distill import Distill
+from dfml.tasks import cache
 from dfml.training.context import Training
 from dfml.training.recovered import recoveries_of
 from tests.methods.small import small
@@ -40,7 +41,9 @@ def asked(zoo, **changes):
 
 
 @pytest.mark.stochastic
-def test_every_teacher_answers_about_every_picture(tiny_zoo, margin):
+@pytest.mark.parametrize("at_once", [cache.AT_ONCE, 2])
+def test_every_teacher_answers_about_every_picture(at_once, tiny_zoo, monkeypatch, margin):
+    monkeypatch.setattr(cache, "AT_ONCE", at_once)  # three tasks at once, or in two parts
     _, found, answers, queries = asked(tiny_zoo)
     assert queries == sum(len(t.labels) for t in found) * len(tiny_zoo)
     for task, given in zip(found, answers, strict=True):
