@@ -285,6 +285,21 @@ def test_what_is_evaluated_are_the_calibrated_answers(model, patterns):
         assert row.per_episode == pytest.approx([0.2] * 3) != row.plain_per_episode
 
 
+def test_calibrated_answers_are_normalised_as_their_column_says(model, patterns):
+    class Nothing:
+        """Leaves the adapted models as they are."""
+
+        name = "nothing"
+
+        def calibrate(self, tasks, *, seed=0):
+            yield Done([Calibration(task.params, torch.zeros(0), torch.zeros(0), [1.0, 1.0], 1.0) for task in tasks])
+
+    rows = {(row.adapt, row.bn): row for row in evaluate(model, sampler(patterns), calibrator=Nothing())}
+    assert all(row.per_episode == row.plain_per_episode for row in rows.values())
+    for adapt in ("steps", "centroid"):
+        assert rows[adapt, "inductive"].per_episode != rows[adapt, "transductive"].per_episode
+
+
 def test_evaluating_can_be_left(model, patterns):
     steps = evaluation_steps(model, sampler(patterns), calibrator=quick())
     assert next(steps) == (0, [])

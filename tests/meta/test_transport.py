@@ -91,6 +91,23 @@ def test_aligning_to_another_network_changes_the_order_and_not_the_function(arch
     margin.at_most("distance over before", (distance(aligned) / distance(net)).detach(), 0.99, null=1)
 
 
+@pytest.mark.parametrize("alike", ["body.3", "shortcut.0"])
+def test_units_of_a_block_are_told_apart_by_its_body_and_by_its_shortcut(alike):
+    """Both write to the same units: where one of them makes no difference between units, the other decides."""
+    net = lived_in("fewshot_resnet10", seed=3)
+    block = next(
+        name for name, part in net.named_modules() if isinstance(getattr(part, "shortcut", None), nn.Sequential)
+    )
+    part, place = alike.split(".")
+    convolution, norm = (net.get_submodule(f"{block}.{part}.{int(place) + more}") for more in (0, 1))
+    with torch.no_grad():
+        convolution.weight.copy_(convolution.weight[:1].expand_as(convolution.weight))
+        for each in (norm.weight, norm.bias):
+            each.fill_(0.5)
+    back = align_network(shuffled(net, 1), net).state_dict()
+    assert all(torch.equal(back[key], tensor) for key, tensor in net.state_dict().items() if block in key)
+
+
 def test_heads_of_other_sizes_and_input_sizes_of_several_places_are_aligned():
     net = lived_in("fewshot_conv4", seed=1, num_classes=7, img_size=64)
     reference = lived_in("fewshot_conv4", seed=2, num_classes=5, img_size=64)

@@ -209,7 +209,7 @@ def test_a_single_teacher_has_nobody_to_agree_with_and_nothing_to_prepare(tiny_z
     method = cls(cls.demo())
     (done,) = method.prepare(tiny_zoo, device=torch.device("cpu"))
     assert done.result["passes"] == 0 and method.inversions(100) == (20, 20)
-    for preset in ("demo", "paper"):
+    for preset in ("demo", "published", "paper"):
         config = cls.preset(preset)
         assert (config.taught_by, config.init, config.consensus, config.visits) == ("one", "random", 0, 20)
 

@@ -44,7 +44,9 @@ def asked(zoo, **changes):
 
 
 @pytest.mark.stochastic
-def test_every_teacher_answers_about_every_picture(tiny_zoo, margin):
+@pytest.mark.parametrize("at_once", [cache.AT_ONCE, 2])
+def test_every_teacher_answers_about_every_picture(at_once, tiny_zoo, monkeypatch, margin):
+    monkeypatch.setattr(cache, "AT_ONCE", at_once)  # three tasks at once, or in two parts
     _, found, answers, queries = asked(tiny_zoo)
     assert queries == sum(len(t.labels) for t in found) * len(tiny_zoo)
     for task, given in zip(found, answers, strict=True):

@@ -88,6 +88,21 @@ def test_every_visit_to_every_teacher_is_recovered_and_looked_at(run, tiny_zoo, 
     assert len({id(task) for task in looked}) == 6
 
 
+def test_a_fresh_generator_recovers_with_the_configs_terms(run, monkeypatch):
+    met, recover = [], Recoveries.recover
+
+    def spy(self, visits, **how):
+        met.append(self.recipe.inverter)
+        return recover(self, visits, **how)
+
+    monkeypatch.setattr(Recoveries, "recover", spy)
+    asked = {"inversion_steps": 2, "inversion_lr": 0.02, "bn": 0.25, "latent": 4, "shift": 3, "flip": False}
+    run(*small("distill", **{**FEW, **asked}))
+    assert {inverter.name for inverter in met} == {"generator"}
+    wanted = {"steps": 2, "lr": 0.02, "noise_lr": 0.02, "bn": 0.25, "latent": 4, "shift": 3, "flip": False}
+    assert all({name: getattr(inverter.config, name) for name in wanted} == wanted for inverter in met)
+
+
 def test_the_learning_rate_falls_and_the_distance_is_the_configs(run, steps):
     run(*small("distill", **FEW, distance="mse", outer_lr=2e-3, decay=True))
     assert {distance for _, distance, _ in steps} == {"mse"}

@@ -52,6 +52,7 @@ def spied(monkeypatch):
         {"adversarial": 0}, {"bell": "off"}, {"bell": "apart"}, {"replay_limit": 0}, {"replay_loss": "sum"},
         {"warm_up": 0}, {"store": "last"}, {"generator_outer": "fomaml"}, {"generator_outer": "fomaml-every"},
         {"five_steps": 1}, {"bell_scale": 1.0}, {"bell_inner": "sgd"}, {"capacity": 1}, {"kd_form": "legacy"},
+        {"student": "episode"},
     ],
     ids=lambda off: "-".join(map(str, *off.items())),
 )  # fmt: skip

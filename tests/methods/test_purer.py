@@ -202,6 +202,13 @@ def test_no_class_is_left_behind(tiny_zoo):
     assert sorted(pictures.choose_teachers(9, g)) == ["000", "001", "002"]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_teachers_chosen_together_are_of_classes_that_the_others_do_not_have(seed):
+    g, classes = torch.Generator().manual_seed(seed), {"a": ["x", "y"], "b": ["x", "y"], "c": ["z", "w"]}
+    images = DynamicSet(classes, per_class=1, shape=(3, 8, 8), lr=0.1, generator=g, device=torch.device("cpu"))
+    assert "c" in images.choose_teachers(2, g)
+
+
 def test_it_can_start_from_the_mean_of_the_teachers_as_the_authors_scripts_do(run, tiny_zoo):
     method, config = small("purer", init="average", iterations=3, warm_start=2, outer_lr=1e-9)
     weight = run(method, config)[-1].result.net.blocks[2][0].weight

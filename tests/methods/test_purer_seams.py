@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dfml.core.events import Note
+from dfml.core.events import Note, Progress
 from dfml.inversion.dynamic_set import DynamicSet
 from dfml.inversion.terms import bn_distance, l2_from_grey, total_variation
 from dfml.meta.learners import MAML
@@ -155,6 +155,14 @@ def test_the_pixels_rate_falls_to_the_share_that_is_asked_for(run, monkeypatch):
     monkeypatch.setattr(DynamicSet, "step", spy)
     run(*small("purer", **FEW, pixel_lr=0.1, pixel_decay=0.4))
     assert rates == pytest.approx([0.09, 0.08, 0.07, 0.06, 0.05, 0.04])
+
+
+def test_so_many_first_iterations_only_invert_as_the_config_says(run, monkeypatch):
+    taken, step = [], OuterLoop.step
+    monkeypatch.setattr(OuterLoop, "step", lambda *args: taken.append(1) or step(*args))
+    events = run(*small("purer", iterations=5, warm_start=2))
+    told = [e.step for e in events if isinstance(e, Progress) and e.text == "inverting"]
+    assert told == [1, 2] and len(taken) == 3
 
 
 def test_the_outer_step_learns_so_many_episodes_as_the_config_says(run, monkeypatch, tiny_zoo):

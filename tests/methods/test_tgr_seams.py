@@ -11,6 +11,7 @@ from dfml.core.events import ZooMap
 from dfml.meta import outer
 from dfml.methods import tgr
 from dfml.methods.tgr import Tgr
+from dfml.tasks.cache import Recoveries
 from dfml.tasks.memory import TaskMemory
 from dfml.tasks.similarity import PROCEDURAL_NAME, Similarity
 from dfml.training import plateau, recovered, validation
@@ -140,6 +141,14 @@ def test_the_probe_that_is_asked_for_compares_the_teachers(run, tiny_zoo_folder,
     assert procedural["probe"] == PROCEDURAL_NAME != real["probe"]
     told = [set(details["side_information"]) for details in (procedural, real)]
     assert told[1] - told[0] == {real["probe"]} and told[0] <= told[1]
+
+
+def test_teachers_are_compared_by_images_that_no_other_has_revised(run, spied):
+    calls = spied(recovered, "measure_similarity")
+    changes = {"iterations": 1, "group_by": "dissimilar", "recovered": "kept", "consensus": 1, "probe": "procedural"}
+    run(*small("tgr", **{**FAST, **changes}))
+    [((recoveries, *_), _)] = calls
+    assert type(recoveries) is Recoveries
 
 
 def test_the_paper_s_preset_wants_the_paper_s_probe(tiny_zoo, tiny_zoo_folder):

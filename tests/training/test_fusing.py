@@ -67,6 +67,14 @@ def test_the_largest_group_of_a_zoo_can_be_asked_for(motley):
     assert config.width == 4
 
 
+@pytest.mark.parametrize(("first", "architecture"), [("vit", "largest"), ("grey", "fewshot_conv4")])
+def test_the_largest_group_is_fused_wherever_it_stands_in_the_zoo(first, architecture, run, tmp_path):
+    others = [first, "vit-2"]
+    zoo = motley_zoo(tmp_path / "zoo", [*others, "three", "five", "twenty"])
+    model = trained("average", run, zoo, architecture=architecture)[-1].result
+    assert members(model.details) == set(others) and model.architecture == "fewshot_conv4"
+
+
 @pytest.mark.parametrize("name", FUSING)
 def test_one_alone_is_no_group(name, tmp_path):
     zoo = motley_zoo(tmp_path / "zoo", ["grey", "vit", "vit-2"])
