@@ -54,15 +54,6 @@ def test_every_teacher_answers_about_every_picture(at_once, tiny_zoo, monkeypatc
             margin.alike("answers", given[:, position], teacher.logits(task.images), atol=1e-4, rtol=1e-5)
 
 
-@pytest.mark.stochastic
-def test_tasks_that_are_asked_about_in_several_goes_get_their_own_answers(tiny_zoo, monkeypatch, margin):
-    monkeypatch.setattr(cache, "AT_ONCE", 2)
-    _, found, answers, _ = asked(tiny_zoo)
-    assert len(found) > cache.AT_ONCE
-    for task, given in zip(found, answers, strict=True):
-        margin.alike("answers", given[:, 0], tiny_zoo.teacher(0).logits(task.images), atol=1e-4, rtol=1e-5)
-
-
 def test_tasks_of_several_sizes_get_their_own_answers():
     tasks = [pictures(count, size) for count, size in ((40, 4), (3, 4), (2, 6), (5, 4), (50, 4), (1, 4))]
     asked_at_once = []
