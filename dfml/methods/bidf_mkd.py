@@ -127,7 +127,7 @@ class BidfMkd(Method):
             q=20,
             generate_interval=12,
             query_per_class=10,
-            boundary_after=20,
+            boundary_after=13,
             validate_every=50,
         )
 

@@ -88,7 +88,7 @@ def known():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "option"), cases())
+@pytest.mark.parametrize(("name", "option"), list(cases()))
 def test_another_value_gives_another_model(name, option, run, known, tmp_path, monkeypatch):
     monkeypatch.setenv("DFML_CACHE", str(tmp_path))
     asked = {**SMALL, **BASE.get(name, {}), **NEEDS.get((name, option), NEEDS.get(option, {}))}

@@ -121,7 +121,7 @@ def test_where_no_teacher_is_a_network_like_it_it_starts_afresh_and_says_so(run,
         trained("purer", run, motley, **changes, init=init, outer_lr=1e-9) for init in ("random", "average")
     )
     told = [event.text for event in asked if isinstance(event, Note) and "starts from" in event.text]
-    assert len(told) == 1 and "fresh weights: no teacher is a fewshot_conv4" in told[0]
+    assert len(told) == 1 and "fresh" in told[0] and "fewshot_conv4" in told[0]
     ones, others = (events[-1].result.params for events in (fresh, asked))
     assert all(torch.allclose(tensor, others[name], atol=1e-6) for name, tensor in ones.items())
 
