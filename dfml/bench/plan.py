@@ -28,7 +28,7 @@ BASELINES = (
     "distill", "ensemble-features",
 )  # fmt: skip
 REFERENCE = "real-data"
-STEPS = ("iterations", "warm_start", "warm_up")
+STEPS = ("iterations", "warm_start", "warm_up", "boundary_after")
 """What a share is taken of."""
 
 

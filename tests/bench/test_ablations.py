@@ -107,8 +107,8 @@ def test_runs_take_a_share_of_the_steps_after_what_an_arm_changes(tiny_zoo_folde
     arms = [Arm("free", WHOLE, "all"), Arm("free", "no warm-up", "off", ("warm_up=0", "iterations=60"))]
     whole, off = (ablation_study._job(config, arm, 0, print).spec.config for arm in arms)
     preset = METHODS.get("free").preset("published")
-    assert config.share == 0.5 and off["iterations"] == 30 and off["warm_up"] == 0
-    assert whole["iterations"] == round(preset.iterations / 2) and whole["warm_up"] == round(preset.warm_up / 2)
+    assert config.share == 0.25 and off["iterations"] == 15 and off["warm_up"] == 0
+    assert whole["iterations"] == round(preset.iterations / 4) and whole["warm_up"] == round(preset.warm_up / 4)
     full = ablation_study._job(config.model_copy(update={"share": 1.0}), arms[0], 0, print).spec.config
     assert full["iterations"] == preset.iterations
 

@@ -39,11 +39,12 @@ class AblationConfig(StudyConfig):
     options = "data zoo methods arms preset share shots seeds episodes split device set_ estimate jobs cluster work out"
     zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
     preset: str = Field("published", description="demo, published or paper.")
-    share: float = Field(0.5, gt=0, le=1, description="Share of the preset's iterations and warm-up in each run.")
+    share: float = Field(0.25, gt=0, le=1, description="Share of the preset's iterations and warm-up in each run.")
     methods: Each[str] | None = Field(None, description="Methods, with commas; all that have arms, if left out.")
     arms: Each[str] | None = Field(None, description="Arms, with commas, by name; all, if left out.")
     shots: One[int] = Field((5,), description="Support images per class of the test.")
     seeds: Each[int] = Field((0, 1), description="Number of seeds, from 0; one more where these disagree.")
+    episodes: int = Field(300, ge=1, description="Episodes of a row, the same for all rows.")
     estimate: bool = Field(False, description="Only measure what each arm would take, and write that table.")
     work: Path = Field(Path("runs/ablations"), description="Folder of the runs; finished ones are not done again.")
 
@@ -197,7 +198,7 @@ def slug(name: str) -> str:
 
 
 def _minutes(config: AblationConfig, jobs: list[tuple[Arm, BenchJob]], progress: Say) -> Rows:
-    """What each arm takes with one seed: measured where it was done, else estimated once by a short slice of it."""
+    """What each arm takes with one seed: measured where it was done, else as it was estimated by a short slice of it."""
     from dfml.runs.costs.cost import cost_of
 
     path = config.work / PLAN
@@ -213,14 +214,15 @@ def _minutes(config: AblationConfig, jobs: list[tuple[Arm, BenchJob]], progress:
         elif not arm.calibrate:
             about = [Path(job.spec.zoo or "").name, job.spec.threads, sorted(job.spec.config.items())]
             key, how = f"{arm.method}: {arm.name}: {about}", "estimated"
-            if key not in known:
+            if key not in known and config.estimate:
                 progress(f"measuring what {job.label} will take")
                 least, most = cost_of(job.spec).seconds
                 known[key] = least if most is None else (least + most) / 2
                 config.work.mkdir(parents=True, exist_ok=True)
                 write_json(path, known)
-            seconds = known[key]
+            seconds = known.get(key)
         minutes = None if seconds is None else seconds / 60
+        how = how if minutes is not None else "not yet"
         found.append({"method": arm.method, "arm": arm.name, "minutes": minutes, "how": how})
     return found
 

@@ -108,7 +108,7 @@ ARMS: tuple[Arm, ...] = (
         ),
         ("replay averaged", "does the weight of replay beside BELL matter?", ("replay_loss=mean",)),
         ("no replay", "is the memory worth anything?", ("replay_limit=0",)),
-        ("no warm-up", "is warming up the meta-generator worth anything?", ("warm_up=0", "iterations=60")),
+        ("no warm-up", "is warming up the meta-generator worth anything?", ("warm_up=0", "iterations=41")),
         ("not adversarial", "is seeking disagreement with the learner worth anything?", ("adversarial=0",)),
         ("generator by Reptile", "which gradient should the meta-generator have?", ("generator_outer=reptile",)),
         ("generator by each step", "the same", ("generator_outer=fomaml-every",)),
