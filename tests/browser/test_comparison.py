@@ -40,8 +40,10 @@ def test_two_inverters_are_compared(cold_server, page, tiny_zoo_folder, tmp_path
     page.get_by_text("pixels · step 1 of 12").wait_for()
     page.get_by_text("generator · step 1 of 4").wait_for()
 
+    page.get_by_role("button", name="Download", exact=True).first.click()
+    page.get_by_role("radio", name="npz").check(force=True)
     with page.expect_download() as download:
-        page.get_by_role("button", name="npz").first.click()
+        page.get_by_role("button", name=".npz").click()
     download.value.save_as(tmp_path / "pictures.npz")
     with np.load(tmp_path / "pictures.npz", allow_pickle=False) as found:
         assert len(found["images"]) == len(found["labels"]) == len(found["soft_targets"])

@@ -45,8 +45,9 @@ def test_a_picture_opens_large_from_mouse_and_keyboard_and_from_a_link(cold_serv
     page.get_by_text("only disagreements").click()
     tiles.nth(2).wait_for(state="detached")
     assert tiles.count() == 2 and "show=doubtful" in page.url
+    page.get_by_role("button", name="Download", exact=True).click()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Contact sheet").click()
+        page.get_by_role("button", name="sheet.png").click()
     download.value.save_as(tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 6 * 72

@@ -198,7 +198,7 @@ def slug(name: str) -> str:
 
 
 def _minutes(config: AblationConfig, jobs: list[tuple[Arm, BenchJob]], progress: Say) -> Rows:
-    """What each arm takes with one seed: measured where it was done, else as it was estimated by a short slice of it."""
+    """What each arm takes with one seed: measured where it was done, else as a short slice of it told."""
     from dfml.runs.costs.cost import cost_of
 
     path = config.work / PLAN

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -161,11 +162,17 @@ def taken_home(request: Request, form: Form) -> bytes:
     Raises:
         BadInput: The model is an ensemble of teachers, its folder is gone, or the packages for ONNX are missing.
     """
+    return _taken_home(_question(request), form)
+
+
+@lru_cache(maxsize=8)
+def _taken_home(question: Question, form: Form) -> bytes:
     from dfml.export.graphs import write_logits_graph
     from dfml.export.hub_folder import write_hub_folder
     from dfml.export.web_page import write_web_page
     from dfml.meta.adapted_model import adapted_model
 
+    request, _ = question
     outcome, _ = adapt_to(request)
     support = sum(len(files) for _, files in request.support)
     model = _load(request.folder, request.changed)

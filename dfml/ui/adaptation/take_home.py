@@ -12,22 +12,22 @@ from dfml.meta.stored import require_onnx
 from dfml.ui.adaptation.adapt import Form, Request, taken_home
 from dfml.ui.adaptation.choose_images import Chosen
 from dfml.ui.adaptation.judging import Answered, predictions_csv
+from dfml.ui.widgets.take_away import File, take_away
 from dfml.ui.widgets.texts import plain
 
+OWN = "A folder like any meta-model's, with an output for each class: `MetaModel.load`, `adapt` and `export` open it."
+HUB = "Runs without this program."
+ONNX = "The adapted model for ONNX Runtime, from images to one score a class."
+WEB = "Adapts in the browser; it holds your support images in the network's size."
 FORMS: dict[Form, tuple[str, str, str]] = {
-    "folder": ("Adapted model (zip)", "adapted-model.zip", ":material/deployed_code:"),
-    "hub": ("Hugging Face folder (zip)", "hugging-face-folder.zip", ":material/hub:"),
-    "onnx": ("ONNX graph", "adapted-model.onnx", ":material/schema:"),
-    "web": ("Web page (zip)", "web-page.zip", ":material/language:"),
+    "folder": ("Adapted model (zip)", "adapted-model.zip", OWN),
+    "hub": ("Hugging Face folder (zip)", "hugging-face-folder.zip", HUB),
+    "onnx": ("ONNX graph", "adapted-model.onnx", ONNX),
+    "web": ("Web page (zip)", "web-page.zip", WEB),
 }
-"""Label, file name and icon of each."""
+"""Label, file name and use of each."""
 NEEDS_ONNX = ("onnx", "web")
-ABOUT = (
-    "The adapted model is a folder like any meta-model's, with one output for each class: `MetaModel.load` opens it, "
-    "and `adapt` and `export` take it on the command line. The Hugging Face folder runs without this program; the web "
-    "page adapts in the browser, and holds your support images in the network's size. "
-    f"`{PROGRAM} adapt --model MODEL --support DIR --out FOLDER` and `{PROGRAM} export` make them, too."
-)
+ABOUT = f"`{PROGRAM} adapt --model MODEL --support DIR --out FOLDER` and `{PROGRAM} export` make these, too."
 
 
 def draw_downloads(main: Answered, chosen: Chosen, request: Request) -> None:
@@ -41,24 +41,23 @@ def draw_downloads(main: Answered, chosen: Chosen, request: Request) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "Predictions (CSV)",
-            lambda: predictions_csv(main, chosen),
+            predictions_csv(main, chosen),
             file_name="predictions.csv",
             mime="text/csv",
             icon=":material/table:",
             on_click="ignore",
         )
-        for form, (label, file, icon) in FORMS.items() if not main.model.ensemble else ():
-            lacks = missing if form in NEEDS_ONNX else ""
-            st.download_button(
-                label,
-                partial(taken_home, request, form),
-                file_name=file,
-                mime="application/zip" if file.endswith(".zip") else "application/octet-stream",
-                icon=icon,
-                on_click="ignore",
-                disabled=bool(lacks),
-                help=lacks or None,
-            )
-    if missing and not main.model.ensemble:
-        st.caption(f"ONNX graph and web page: {missing}")
+        if not main.model.ensemble:
+            files = [
+                File(
+                    label,
+                    name,
+                    "application/zip" if name.endswith(".zip") else "application/octet-stream",
+                    partial(taken_home, request, form),
+                    about,
+                    missing if form in NEEDS_ONNX else "",
+                )
+                for form, (label, name, about) in FORMS.items()
+            ]
+            take_away(files, key="take-home", label="Model")
     st.caption(ABOUT if not main.model.ensemble else "All teachers at once are no model of their own to take home.")

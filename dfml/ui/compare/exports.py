@@ -1,29 +1,29 @@
-"""Runs to take away: a table as CSV, and a report that stands alone as HTML; made when they are asked for."""
+"""Runs to take away: a table as CSV, and a report that stands alone as HTML."""
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
-
-import streamlit as st
 
 from dfml.runs.folder import RunFolder
 from dfml.runs.lab.results_table import runs_csv
 from dfml.runs.lab.run_report import MOST_RUNS, report_of
 from dfml.ui.runs.run_rows import RunRow
+from dfml.ui.widgets.take_away import File, take_away
 
-ABOUT = "Results, curves, images, options, versions and the command that repeats each run, in one file."
+TABLE = "One row a run: its options, its state and its test."
+REPORT = "Results, curves, images, options, versions and the command that repeats each run, in one file."
 
 
 def export_buttons(rows: Sequence[RunRow], *, key: str) -> None:
-    """Draw both buttons for these runs."""
+    """Draw the choice of both files for these runs."""
     runs = [row.run for row in rows]
     readable = [row.run for row in rows if row.spec]
-    look: dict[str, Any] = {"icon": ":material/download:", "on_click": "ignore"}
-    with st.container(horizontal=True, gap="small"):
-        st.download_button("Table (CSV)", partial(_csv, runs), "runs.csv", "text/csv", key=f"{key}:csv", **look)
-        if 0 < len(readable) <= MOST_RUNS:
-            made = partial(_report, readable)
-            st.download_button("Report (HTML)", made, "report.html", "text/html", key=f"{key}:html", help=ABOUT, **look)
+    fits = 0 < len(readable) <= MOST_RUNS
+    lacks = "" if fits else f"A report is of 1 to {MOST_RUNS} runs; these are {len(readable)}."
+    files = (
+        File("Table (CSV)", "runs.csv", "text/csv", partial(_csv, runs), TABLE),
+        File("Report (HTML)", "report.html", "text/html", partial(_report, readable), REPORT, lacks),
+    )
+    take_away(files, key=f"{key}:download")
 
 
 def _csv(runs: Sequence[RunFolder]) -> bytes:

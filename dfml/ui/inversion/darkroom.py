@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from dfml.ui.components.tile_grid import tile_grid
-from dfml.ui.inversion.downloads import download_row
+from dfml.ui.inversion.downloads import downloads
 from dfml.ui.inversion.moment import Moment
 from dfml.ui.inversion.picture_order import (
     SORTS,
@@ -65,7 +65,7 @@ def darkroom(moments: Sequence[Moment], others: Callable[[], list[StoredRecovery
             picture_panel(moment, _opened(), others, teacher, own, asks=moment is asking)
             if moment.recovery:
                 name = moment.watched.name
-                download_row(moment.watched.run, moment.recovery, name, f"download:{own}")
+                downloads(moment.watched.run, moment.recovery, name, f"download:{own}")
 
 
 def _opened() -> int | None:

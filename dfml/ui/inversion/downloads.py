@@ -1,4 +1,4 @@
-"""What of a recovery can be taken home; files are made when they are asked for."""
+"""What of a recovery can be taken home."""
 
 import io
 import json
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import streamlit as st
 
 from dfml.core.errors import BadInput
 from dfml.runs.folder import RunFolder
@@ -16,7 +15,7 @@ from dfml.ui.inversion.contact_sheet import contact_sheet
 from dfml.ui.inversion.privacy import read_privacy
 from dfml.ui.inversion.recoveries import StoredRecovery
 from dfml.ui.widgets.galleries import strip
-from dfml.ui.widgets.texts import plain
+from dfml.ui.widgets.take_away import File, take_away
 
 WIDEST, SIDE = 20, 64
 """Images in a row of the bare grid, and the pixels of each."""
@@ -67,8 +66,8 @@ def file_stem(recovery: StoredRecovery, name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{zoo}-{recovery.teacher}-{name}").strip("-")[:80]
 
 
-def download_row(run: RunFolder, recovery: StoredRecovery, name: str, key: str) -> None:
-    """Draw the buttons of one recovery; files are made when they are asked for."""
+def downloads(run: RunFolder, recovery: StoredRecovery, name: str, key: str) -> None:
+    """Draw the choice of files of one recovery."""
     stem = file_stem(recovery, name)
     arrays = "images, labels, soft_targets and class_names as NumPy arrays."
     contents = "Every option, seed and version, all measures, and the privacy report."
@@ -79,9 +78,4 @@ def download_row(run: RunFolder, recovery: StoredRecovery, name: str, key: str) 
         ("npz", ".npz", "application/octet-stream", arrays, partial(arrays_npz, recovery)),
         ("JSON", ".json", "application/json", contents, partial(report_json, run, recovery)),
     )
-    with st.container(horizontal=True, gap="xsmall"):
-        for label, end, mime, about, make in kinds:
-            file = stem + end
-            look: dict[str, Any] = {"help": f"{about} ({plain(file)})", "icon": ":material/download:"}
-            look |= {"file_name": file, "mime": mime, "key": f"{key}:{label}", "on_click": "ignore"}
-            st.download_button(label, make, **look)
+    take_away([File(label, stem + end, mime, make, about) for label, end, mime, about, make in kinds], key=key)
