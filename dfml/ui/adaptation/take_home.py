@@ -15,7 +15,7 @@ from dfml.ui.adaptation.judging import Answered, predictions_csv
 from dfml.ui.widgets.take_away import File, take_away
 from dfml.ui.widgets.texts import plain
 
-OWN = "A folder like any meta-model's, with an output for each class: `MetaModel.load`, `adapt` and `export` open it."
+OWN = "A folder like any meta-model's, with an output for each class; command line and library open it."
 HUB = "Runs without this program."
 ONNX = "The adapted model for ONNX Runtime, from images to one score a class."
 WEB = "Adapts in the browser; it holds your support images in the network's size."
