@@ -29,6 +29,10 @@ def test_each_arm_changes_its_method_and_is_set_against_an_earlier_one(method):
         configs[arm.name] = config
 
 
+def test_the_models_of_every_method_are_calibrated_too():
+    assert {arm.method for arm in ARMS if arm.calibrate == "icfil"} == {arm.method for arm in ARMS}
+
+
 def row(arm, seed, right, adapt="steps", method="m", against=WHOLE):
     accuracy = sum(right) / len(right) / 10
     return {

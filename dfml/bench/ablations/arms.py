@@ -155,6 +155,7 @@ ARMS: tuple[Arm, ...] = (
         "online",
         figures=EMBEDDINGS,
     ),
+    Arm("dro", "ICFIL", CALIBRATION, calibrate="icfil"),
     *_arms(
         "distill",
         (WHOLE, "the whole baseline, from fresh weights", ()),
@@ -168,4 +169,5 @@ ARMS: tuple[Arm, ...] = (
         ("init=best-teacher",),
         "from any teacher",
     ),
+    Arm("distill", "ICFIL", CALIBRATION, calibrate="icfil"),
 )
