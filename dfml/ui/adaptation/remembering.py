@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
-from dfml.core.paths import given_path
 from dfml.core.remedies import PROGRAM
-from dfml.data.splits import split_folder
 from dfml.ui.adaptation.models_at_hand import Model
-from dfml.ui.widgets.forms import learners
+from dfml.ui.widgets.forms import learners, real_images
 from dfml.ui.widgets.membership_tests import draw_membership
 from dfml.ui.widgets.texts import one_line_errors, plain
 from dfml.zoo import open_zoo
@@ -53,9 +50,7 @@ def _tested(model: Model, source: str) -> list[dict[str, Any]]:
     """Test a model on a data set's training split; ``BadInput``: the zoo or the images cannot serve."""
     if not model.card.get("zoo"):
         raise BadInput("the model's card names no zoo, so its teachers' classes are not known.")
-    folder = given_path(source)
-    if not split_folder(folder, "train").is_dir():
-        raise BadInput(f"no folder {Path(source) / 'train'}: Real images wants a data set DIR/train/<class>/<image>.")
+    folder = real_images(source)
     zoo = open_zoo(model.card["zoo"])
     learners()
     from dfml.bench.trust.learned_pictures import model_membership

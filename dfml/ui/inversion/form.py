@@ -8,7 +8,7 @@ import streamlit as st
 from dfml.core.config import Config
 from dfml.core.errors import BadInput, DfmlError
 from dfml.core.names import on_disk
-from dfml.core.paths import given_path, read_json
+from dfml.core.paths import read_json
 from dfml.data.splits import split_folder
 from dfml.runs import launcher
 from dfml.runs.jobs.invert import check
@@ -159,10 +159,8 @@ def check_real_pictures(text: str, zoo: ZooListing, teacher: TeacherRow) -> str 
         raise BadInput("a teacher behind a server names no classes: leave Real images empty.")
     if text.startswith("sample:"):
         raise BadInput(f"{text} is a sample of other classes: give the data set that teacher {teacher.id} learnt from.")
-    folder = given_path(text)
+    folder = forms.real_images(text)
     train = split_folder(folder, "train")
-    if not train.is_dir():
-        raise BadInput(f"no folder {train}: Real images wants a data set DIR/train/<class>/<image>.")
     if not teacher.classes:
         raise BadInput(f"teacher {teacher.id} names no classes: its training images cannot be found in {folder}.")
     missing = [name for name in teacher.classes if not (train / on_disk(train, name)).is_dir()]

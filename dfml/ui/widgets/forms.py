@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
@@ -13,7 +14,9 @@ from streamlit.elements.lib.grid_container import GridContainer
 from dfml.cluster.connecting import ADDRESS, asked_for
 from dfml.core.config import Config
 from dfml.core.errors import BadInput
+from dfml.core.paths import given_path
 from dfml.core.registry import PRESETS
+from dfml.data.splits import split_folder
 from dfml.ui.widgets.scenes import going_through_history, short_choice, widget_value
 from dfml.ui.widgets.sidebar import device_question
 from dfml.ui.widgets.texts import plain
@@ -163,6 +166,14 @@ def _field(row: Row, value: Any, key: str) -> Any:  # noqa: ANN401 - any field's
     text = (st.text_input(label, **look) or "").strip()
     several = isinstance(value, list | tuple)
     return [part.strip() for part in text.split(",") if part.strip()] if several else text or None
+
+
+def real_images(text: str) -> Path:
+    """Return the data set that a field "Real images" names; ``BadInput``: it has no training split."""
+    folder = given_path(text)
+    if not split_folder(folder, "train").is_dir():
+        raise BadInput(f"no folder {folder / 'train'}: Real images wants a data set DIR/train/<class>/<image>.")
+    return folder
 
 
 def words(name: str) -> str:
