@@ -164,6 +164,7 @@ def test_a_study_of_arms_goes_on_and_takes_a_third_seed_where_two_disagree(
     found = bench_ablations(config)
     seeds = {name: {r["seed"] for r in found["rows"] if r["arm"] == name} for name in (a.name for a in arms)}
     assert seeds == {WHOLE: {0, 1, 2}, "no worst case": {0, 1, 2}, "two teachers": {0, 1}}
+    assert {m["how"] for m in found["minutes"]} == {"measured"}, "by the runs that this very study did"
     assert all("difference" in r for r in found["rows"] if r["arm"] != WHOLE) and not found["failures"]
     text = (tmp_path / "results" / "ablations-tiny-published.md").read_text()
     assert "no worst case" in text and "Unfinished" not in text and str(tmp_path) not in text

@@ -67,9 +67,8 @@ def bench_ablations(config: AblationConfig, *, progress: Say = lambda line: None
     check_data(config, config.zoo, way=5)
     seeds = list(config.seeds)
     first = _jobs(config, arms, seeds, progress)
-    minutes = _minutes(config, first, progress)
     if config.estimate:
-        return _report(config, name, minutes, [], {}, before=before, left=[])
+        return _report(config, name, _minutes(config, first, progress), [], {}, before=before, left=[])
 
     from dfml.nets.device import pick_device, use_threads
 
@@ -92,6 +91,7 @@ def bench_ablations(config: AblationConfig, *, progress: Say = lambda line: None
         def report(found: dict[int, Outcome], now: Any = planned, earlier: Any = earlier) -> Row:  # noqa: ANN401
             outcomes.update({len(earlier) + position: outcome for position, outcome in found.items()})
             to_come = [job.label for position, (_, job) in enumerate(now) if position not in found]
+            minutes = _minutes(config, first, progress)
             return _report(config, name, minutes, [*earlier, *now], outcomes, before=before, left=to_come)
 
         done += planned
