@@ -79,6 +79,15 @@ def test_mixup_gives_two_tasks_and_an_arcsine_share(margin):
     margin.close("share below a quarter", (shares < 0.25).float().mean(), 1 / 3, 0.08)
 
 
+def test_both_tasks_of_a_mixture_draw_from_all_classes_and_so_meet_those_of_other_teachers():
+    memory, generator = filled(), torch.Generator().manual_seed(0)
+    drawn = [memory.sample(3, 1, 1, mixup=True, generator=generator) for _ in range(40)]
+    shades = [{round(float(x.mean()), 2) for x in task[0]} for d in drawn for task in (d.task, d.partner)]
+    own, partners = shades[::2], shades[1::2]
+    assert len(set().union(*own)) == len(set().union(*partners)) >= len(memory.classes())
+    assert sum(not a & b for a, b in zip(own, partners, strict=True)) > 0, "some share no class at all"
+
+
 def test_restored_it_draws_the_same():
     memory = filled(capacity=3)
     memory.add(recovered("b", 0.1))
