@@ -1,15 +1,24 @@
 """Fisher embeddings and TGR's similarity."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from dfml.core.errors import BadInput
 from dfml.core.events import Done, Progress
+from dfml.data.episodes import PseudoTask
 from dfml.inversion import INVERTERS
 from dfml.inversion.recipe import Recipe
 from dfml.tasks.cache import Recoveries
-from dfml.tasks.similarity import fisher_embedding, interleave_classes, measure_similarity, pairwise_similarity
+from dfml.tasks.similarity import (
+    fisher_embedding,
+    interleave_classes,
+    measure_similarity,
+    pairwise_similarity,
+    squared_gradients,
+)
 
 
 @pytest.fixture
@@ -20,6 +29,15 @@ def probe(tiny_zoo):
 def pictures(count=10, seed=0):
     g = torch.Generator().manual_seed(seed)
     return torch.rand(count, 3, 32, 32, generator=g), torch.arange(5).repeat_interleave(count // 5)
+
+
+def steps_of(work):
+    """All that a generator yields, and at last what it returns."""
+
+    def followed():
+        yield (yield from work)
+
+    return list(followed())
 
 
 def test_an_embedding_is_the_mean_of_squared_batch_gradients(probe):
@@ -33,6 +51,22 @@ def test_an_embedding_is_the_mean_of_squared_batch_gradients(probe):
     probe.net.requires_grad_(False)
     for (name, _), a, b in zip(probe.net.named_parameters(), *expected, strict=True):
         assert torch.allclose(found[name], (a + b) / 2, rtol=1e-4, atol=1e-9)
+
+
+def test_the_probe_is_as_it_was_trained_whoever_is_embedded_beside(probe):
+    """Its own statistics normalise, not those of the batch, and nothing of it moves."""
+    images, labels = pictures()
+    before = copy.deepcopy(probe.net)
+    alone = squared_gradients(probe, images[:5], labels[:5], lambda weight: True)
+    assert not probe.net.training
+    for (name, was), (_, now) in zip(before.state_dict().items(), probe.net.state_dict().items(), strict=True):
+        assert torch.equal(was, now), name
+    net = before.eval().requires_grad_(True)
+    loss = F.cross_entropy(net(probe.prepare(images[:5])), labels[:5])
+    for (name, _), by_hand in zip(
+        net.named_parameters(), torch.autograd.grad(loss, list(net.parameters())), strict=True
+    ):
+        assert torch.allclose(alone[name], by_hand.pow(2), rtol=1e-4, atol=1e-9), name
 
 
 @pytest.mark.stochastic
@@ -90,6 +124,32 @@ def test_a_task_without_gradient_is_like_another_one_without_and_unlike_any_othe
     none, some = {"a": torch.zeros(3)}, {"a": torch.ones(3)}
     matrix = pairwise_similarity([none, none, some])
     assert float(matrix[0, 1]) == 1 and float(matrix[0, 2]) == 0
+
+
+def test_a_teacher_is_embedded_by_all_its_recoveries_together(tiny_zoo, probe):
+    given = {
+        (teacher, number): pictures(seed=17 * place + number) for place, teacher in enumerate("ab") for number in (0, 1)
+    }
+
+    class Given:
+        keep = False
+
+        def mark(self, visit):
+            return str(visit)
+
+        def recover(self, visits, **how):
+            tasks = [PseudoTask(*given[visit], torch.zeros(10, 5), visit[0], {}) for visit in visits]
+            yield Done(tasks)
+
+    *_, found = steps_of(measure_similarity(Given(), ["a", "b"], probe, visits=2, batch=10))
+    whole = {
+        teacher: [torch.cat(part) for part in zip(given[teacher, 0], given[teacher, 1], strict=True)]
+        for teacher in "ab"
+    }
+    embedded = [fisher_embedding(probe, *whole[teacher], batch=10) for teacher in "ab"]
+    assert torch.allclose(found.matrix, pairwise_similarity(embedded), atol=1e-5)
+    first = [fisher_embedding(probe, *given[teacher, 0], batch=10) for teacher in "ab"]
+    assert abs(float((found.matrix - pairwise_similarity(first))[0, 1])) > 1e-3, "one of them alone says something else"
 
 
 def test_the_matrix_of_kept_recoveries_is_kept(tiny_zoo, probe, tmp_path, monkeypatch):
