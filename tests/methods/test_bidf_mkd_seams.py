@@ -1,5 +1,7 @@
 """BiDf-MKD through ``train``: each published part is handed on as the config says, and changes what comes out."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -54,6 +56,15 @@ def test_a_query_set_alone_seeks_the_boundary_and_only_after_the_warm_up(run, re
     # Both sets of a task are of one teacher.
     whom = [visits[0][0] for _, visits, *_ in recovered]
     assert whom[::2] == whom[1::2]
+
+
+def test_every_query_set_is_recovered_from_noise_of_its_own(run, recovered, batches, monkeypatch):
+    monkeypatch.setattr(PlateauDetector, "update", lambda self, value: True)
+    monkeypatch.setattr(BidfMkd, "draw_api", lambda self, ids, asked, *rest: ids[0])
+    run(*small("bidf-mkd", **FEW, generate_interval=1, boundary=0, visits=2, tasks=1))
+    sets = [tasks[0][2] for tasks, *_ in batches]
+    assert len(sets) == 3 and len({visits[0] for count, visits, *_ in recovered if count == 3}) == 3
+    assert not any(torch.equal(a, b) for a, b in itertools.combinations(sets, 2)), "the same teacher gave the same set"
 
 
 def test_the_boundary_is_that_of_the_api_and_its_own_student(run, recovered, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dfml.core.events import Scalars
+from dfml.meta.fusion import WeightSpace
 from dfml.meta.robust_fusion import RobustFusion
 from dfml.methods import METHODS, dro
 from dfml.nets.build import build_network
@@ -199,6 +200,24 @@ def test_what_is_written_at_first_is_as_asked(mode, run, spied):
         run(*small("dro", mode=mode, epochs=1, start=start))
         (phi, *_), *_ = spied.calls[0][3:]
         assert not phi.weight.any() and bool(phi.bias.any()) == (start == "random")
+
+
+@BOTH
+def test_the_fresh_model_itself_is_what_is_written_at_first(mode, run, spied, monkeypatch):
+    """In the units of the teachers' weights: those it was made in before they were known are others."""
+    fresh, first = [], WeightSpace.first_network
+
+    def noted(space, start):
+        fresh.append({name: value.detach().clone() for name, value in space.model.params.items()})
+        return first(space, start)
+
+    monkeypatch.setattr(WeightSpace, "first_network", noted)
+    run(*small("dro", mode=mode, epochs=1, start="random"))
+    (phi, *_), *_ = spied.calls[0][3:]
+    written = spied.hyper.restore(phi.bias)
+    assert written and set(written) <= set(fresh[0])
+    for name, value in written.items():
+        assert torch.allclose(value, fresh[0][name], atol=1e-5), name
 
 
 def test_a_fit_is_asked_of_the_steps_of_all_epochs(run, spied):
