@@ -24,6 +24,7 @@ comes from, and the text how it is rounded::
   own); ``low`` and ``high``, the ends of intervals.
 - A slot that ends with ``±`` stands for ``33.95 ± 0.63``: the value and the half width of its 95 % interval, which is
   ``ci95`` in the row, or ``FIELD_ci95`` of a field that is not ``value``.
+- ``preset/METHOD/PRESET/OPTION`` is that option's number, for what a page says of a preset.
 - ``claims``: what must hold for a piece of text to stand. ``given``: numbers that are no results, and where from.
 """
 
@@ -70,6 +71,15 @@ class Told:
         return f"{self.value:{sign}z{commas}.{len(self.text.partition('.')[2])}f}"
 
 
+def _of_preset(text: str, method: str = "", preset: str = "", option: str = "", *more: str) -> Value:
+    from dfml.methods import METHODS
+
+    value = getattr(METHODS.get(method).preset(preset), option, None)
+    if more or not isinstance(value, (int, float)):
+        raise BadInput(f"{text!r} is no number of a preset: preset/METHOD/PRESET/OPTION.")
+    return Value(float(value))
+
+
 class Tables:
     """The committed tables, as ``[tables]`` of the file names them."""
 
@@ -108,6 +118,8 @@ class Tables:
         if re.fullmatch(NUMBER, text):
             return [Value(float(text))]
         name, *path = text.split("/")
+        if name == "preset":
+            return [_of_preset(text, *path)]
         if name not in self._described:
             raise BadInput(f"{text!r}: no table {name!r} in {NUMBERS.name}. Known: {', '.join(self._described)}.")
         table = self._described[name]

@@ -167,6 +167,7 @@ def tables(tmp_path):
         ("high t/tgr/0", 43, None),
         ("count t/free/*", 2, None),
         ("t/free/0 over t/tgr/0 times 4 + 1", 6, None),
+        ("preset/free/paper/iterations", 1000, None),
     ],
 )
 def test_an_expression_is_computed_over_the_rows(expression, value, half, tables):
@@ -186,6 +187,8 @@ def test_an_expression_is_computed_over_the_rows(expression, value, half, tables
         ("low t/free/0/queries", "intervals"),
         ("mean t/free/* - t/dro/*", "0, 1 against 1"),
         ("t/free", "named by method, seed"),
+        ("preset/free/published/store", "no number of a preset"),
+        ("preset/free/published", "no number of a preset"),
     ],
 )
 def test_what_no_table_has_is_one_clear_line(expression, says, tables):

@@ -79,7 +79,7 @@ def test_mixup_gives_two_tasks_and_an_arcsine_share(margin):
     margin.close("share below a quarter", (shares < 0.25).float().mean(), 1 / 3, 0.08)
 
 
-def test_both_tasks_of_a_mixture_draw_from_all_classes_and_so_meet_those_of_other_teachers():
+def test_both_tasks_of_a_mixture_draw_from_all_classes():
     memory, generator = filled(), torch.Generator().manual_seed(0)
     drawn = [memory.sample(3, 1, 1, mixup=True, generator=generator) for _ in range(40)]
     shades = [{round(float(x.mean()), 2) for x in task[0]} for d in drawn for task in (d.task, d.partner)]
