@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from dfml.ui.widgets.texts import one_line_errors, plain, table_height
-from dfml.ui.zoo.zoo_errand import ZooErrand, check_of, checks, wait_for
+from dfml.ui.zoo.zoo_errand import ZooErrand, check_of, checks, draw_waiting
 from dfml.zoo.kept_checks import KeptCheck, at_a_glance, kept_check
 from dfml.zoo.listing import ZooListing
 
@@ -16,13 +16,17 @@ def check_panel(zoo: ZooListing) -> None:
     if zoo.address:
         return
     folder = zoo.folder.resolve()
-    kept, errand = kept_check(folder), check_of(folder)
+    # In this order: a check that ends meanwhile is still waited for, and its end draws the page anew.
+    errand = check_of(folder)
+    working = errand is not None and errand.outcome is None
+    kept = kept_check(folder)
     lines = [f":material/warning: {plain(line)}" for line in at_a_glance(zoo.teachers)]
     if kept:
         sign = ":material/rule:" if kept.wrong or kept.problems else ":material/check_circle:"
         lines.append(f"{sign} Checked {kept.when[:10]}: {plain(kept.sentence)}")
     st.caption("  \n".join([*lines] if kept else [*lines, ":material/help: Its teachers have not been checked yet."]))
-    working = bool(errand) and not wait_for(errand, "Checking", key="check", forget=lambda: checks().pop(folder, None))
+    if errand and working:
+        draw_waiting(errand, "Checking", key="check", forget=lambda: checks().pop(folder, None))
     look: dict[str, Any] = {
         "key": "check",
         "icon": ":material/fact_check:",
@@ -49,7 +53,7 @@ def _panel(zoo: ZooListing, kept: KeptCheck | None, errand: ZooErrand | None, *,
             order = {"work": "check", "zoo": str(zoo.folder), "data": data.strip()}
             checks()[zoo.folder.resolve()] = ZooErrand(**order)
             st.rerun()
-    if errand:
+    if errand and "problem" in errand.outcome:
         st.error(plain(errand.outcome["problem"]), icon=":material/error:")
     if kept:
         with one_line_errors():

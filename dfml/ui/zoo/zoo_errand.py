@@ -104,6 +104,12 @@ def wait_for(errand: ZooErrand, words: str, *, key: str, forget: Callable[[], ob
     """
     if errand.outcome is not None:
         return True
+    draw_waiting(errand, words, key=key, forget=forget)
+    return False
+
+
+def draw_waiting(errand: ZooErrand, words: str, *, key: str, forget: Callable[[], object]) -> None:
+    """``wait_for``, for those who have seen already that it goes on; it may have ended since."""
     drawn = False
 
     def live() -> None:
@@ -120,4 +126,3 @@ def wait_for(errand: ZooErrand, words: str, *, key: str, forget: Callable[[], ob
             st.rerun()
 
     st.fragment(live, run_every=1)()
-    return False
