@@ -2,11 +2,9 @@
 
 import ast
 
-import pytest
 from streamlit.testing.v1 import AppTest
 
 from dfml.core.paths import REPOSITORY
-from dfml.ui.widgets.take_away import size_of
 
 
 def page(opened, broken=False):
@@ -66,8 +64,3 @@ def test_no_file_of_any_page_is_made_at_the_press():
         said = ast.unparse(call.args[1])
         there = isinstance(call.args[1], ast.Call) and not said.startswith("partial(")
         assert there or said == "content", f"{name}: {said} may be a function; use dfml.ui.widgets.take_away"
-
-
-@pytest.mark.parametrize(("count", "said"), [(0, "0 B"), (999, "999 B"), (12_345, "12 kB"), (3_910_498, "3.9 MB")])
-def test_a_size_is_said_in_its_unit(count, said):
-    assert size_of(count) == said

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from dfml.ui.widgets.metrics import megabytes
 from dfml.ui.widgets.texts import one_line_errors, plain
 
 ICON = ":material/download:"
@@ -52,11 +53,6 @@ def take_away(files: Sequence[File], *, key: str, label: str = "Download") -> No
             with st.spinner(f"Making {plain(file.name)} …"):
                 content = file.make()
             st.download_button(
-                f"Save {plain(file.name)} ({size_of(len(content))})", content, file.name, file.mime,
+                f"Save {plain(file.name)} ({megabytes(len(content))})", content, file.name, file.mime,
                 key=f"{key}:save", on_click="ignore", type="primary", width="stretch",
             )  # fmt: skip
-
-
-def size_of(count: int) -> str:
-    """Return bytes as ``812 B``, ``12 kB`` or ``3.9 MB``."""
-    return f"{count} B" if count < 1000 else f"{count / 1e3:.0f} kB" if count < 999_500 else f"{count / 1e6:.1f} MB"
