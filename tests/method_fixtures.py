@@ -1,4 +1,4 @@
-"""Fixtures of tests that train methods, in ``tests/methods`` and ``tests/training``."""
+"""Fixtures of tests that train methods, in ``tests/methods`` and ``tests/training``, or compute what is recorded."""
 
 # Loaded before pytest_configure sets the threads: nothing here may import torch but inside a fixture.
 import shutil
@@ -86,3 +86,23 @@ def as_it_is(run, kept_weights):
         return kept_weights["weights"]
 
     return trained
+
+
+@pytest.fixture
+def doubled(monkeypatch):
+    """Everything computes in float64: two processors then differ by far less than is compared, even where Adam makes
+    whole steps of a rounding."""
+    import torch
+
+    from dfml.zoo.teacher import Teacher
+
+    made = Teacher.__init__
+
+    def doubled(self, *given, **named):
+        made(self, *given, **named)
+        self.net.double()
+
+    monkeypatch.setattr(Teacher, "__init__", doubled)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)

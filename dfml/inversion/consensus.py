@@ -62,7 +62,7 @@ def reach_consensus(
     keys = [class_keys[t.teacher_id][label] for t in tasks for label in t.labels.tolist()]
     # A grey or smaller image is brought to the common shape, as a memory would do.
     x = torch.cat([match_size(match_channels(t.images.to(device), shape[0]), shape[1:]) for t in tasks]).clone()
-    first, second, seen = torch.zeros_like(x), torch.zeros_like(x), torch.zeros(len(x), 1, 1, 1, device=device)
+    first, second, seen = torch.zeros_like(x), torch.zeros_like(x), x.new_zeros(len(x), 1, 1, 1)
     rows_of: dict[str, list[int]] = {}
     for row, key in enumerate(keys):
         rows_of.setdefault(key, []).append(row)

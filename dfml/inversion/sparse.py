@@ -91,6 +91,7 @@ class SparsePictures:
 
         cfg, labels = self.config, self.labels
         seen, where = self._jittered(still=drops > 0)
+        places = where
         if whole:
             seen, where = self.eye.split(self.eye.join(seen, where)), self.eye.whole(len(labels))
         look = self.eye.look(seen, where, attention=drops > 0)
@@ -112,7 +113,8 @@ class SparsePictures:
         share = self.kept.shape[1] / self.eye.count
         if drops:
             assert look.attention is not None
-            self._drop(look.attention, drops)
+            # Where the teacher sees the grey patches too, it attends to them as well: only the others can stay.
+            self._drop(look.attention.gather(1, places) if whole else look.attention, drops)
         return losses | {"patches": share}
 
     def _jittered(self, *, still: bool) -> tuple[torch.Tensor, torch.Tensor]:

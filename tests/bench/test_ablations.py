@@ -1,6 +1,8 @@
 """Arms of ablations: what each changes, how they are compared, and a study of two weight-space arms."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,8 +11,9 @@ from dfml.bench.ablations import ablation_study, ablation_table
 from dfml.bench.ablations.ablation_study import AblationConfig, bench_ablations, chosen_arms, slug
 from dfml.bench.ablations.arms import ARMS, WHOLE, Arm
 from dfml.core.errors import BadInput
-from dfml.core.paths import REPOSITORY
+from dfml.core.paths import REPOSITORY, read_json
 from dfml.methods import METHODS
+from dfml.zoo.build.pollute import pollution_truth, truth_file
 
 
 @pytest.mark.parametrize("method", sorted({arm.method for arm in ARMS}))
@@ -104,6 +107,21 @@ def test_arms_that_do_not_exist_are_refused_and_what_is_compared_with_comes_alon
     arm = next(arm for arm in ARMS if arm.name != WHOLE)
     found = chosen_arms(AblationConfig(**asked, methods=(arm.method,), arms=(arm.name,)))
     assert [a.name for a in found] == [arm.against, arm.name]
+
+
+def test_arms_with_teachers_of_a_given_domain_want_a_zoo_of_it(tiny_zoo_folder, patterns, tmp_path):
+    named = [arm for arm in ARMS if dict(arm.polluted).get("source")]
+    assert named and all(arm.method == "teapot" for arm in named)
+    config = AblationConfig(data=str(patterns), zoo=str(tiny_zoo_folder), methods=("teapot",), work=tmp_path)
+    assert not set(named) & set(chosen_arms(config))
+    with pytest.raises(BadInput, match="--source"):
+        chosen_arms(config.model_copy(update={"arms": (named[0].name,)}))
+    given = config.model_copy(update={"source": "omniglot-colour-conv4"})
+    assert set(named) <= set(chosen_arms(given))
+    few = replace(named[0], polluted=(*named[0].polluted, ("clean", 2)))
+    zoo = Path(ablation_study._job(given, few, 0, print).spec.zoo)
+    assert set(pollution_truth(zoo).values()) == {"clean", "ood"}
+    assert read_json(truth_file(zoo), "truth")["source"] == "omniglot-colour-conv4"
 
 
 def test_runs_take_a_share_of_the_steps_after_what_an_arm_changes(tiny_zoo_folder, patterns, tmp_path):

@@ -4,7 +4,7 @@ COMMANDS = {
     "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --out --overwrite --device "
     "--json",
     "app": "--port --browser --json",
-    "bench ablations": "--data --zoo --methods --arms --preset --share --shots --seeds --episodes --split --device "
+    "bench ablations": "--data --zoo --source --methods --arms --preset --share --shots --seeds --episodes --split --device "
     "--set --estimate --jobs --cluster --work --out --json",
     "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --choice-episodes --split "
     "--device --set --calibrate --jobs --cluster --add-zoo --rates --attack --clean --source --own-recoveries "

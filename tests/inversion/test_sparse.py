@@ -290,3 +290,31 @@ def test_the_last_steps_show_the_grey_patches_too(monkeypatch):
     eye = PatchOracle(AutogradOracle(make_teacher()))
     gone = [(eye.split(s.images) == GREY).flatten(2).all(2) for s in (steps[13], steps[19])]
     assert torch.equal(*gone)
+
+
+def test_patches_are_dropped_by_their_own_attention_while_the_grey_ones_are_seen():
+    """A mirrored picture too: its patches stand elsewhere than they lie."""
+    teacher = make_teacher("colour")
+    config = SparseConfig(keep=0.7, steps=4, drop_at=[0.5], shift=0, flip=True)
+    for seed in range(4):
+        generator = torch.Generator().manual_seed(seed)
+        pictures = SparsePictures(AutogradOracle(teacher), torch.arange(5), config, generator)
+        pictures.step(0.1, 1)
+        kept, eye = pictures.kept, pictures.eye
+        whole = pictures.images()
+        mirrored = _mirrors(generator)
+        shown = whole.flip(-1) if mirrored else whole
+        everywhere = torch.arange(eye.count).expand(5, -1)
+        received = plain_attention(teacher.net, plain_tokens(teacher.net, teacher.prepare(shown), everywhere))
+        pictures.step(0.1, 1, whole=True)
+        places = eye.mirrored(kept) if mirrored else kept
+        for row in range(5):
+            best = received[row][places[row]].argsort(descending=True)[: pictures.kept.shape[1]]
+            assert set(pictures.kept[row].tolist()) == set(kept[row][best].tolist())
+
+
+def _mirrors(generator):
+    """Whether the next step mirrors; draws nothing of the generator itself."""
+    ahead = torch.Generator()
+    ahead.set_state(generator.get_state())
+    return terms.draw_jitter(3, 0, True, ahead).mirrored

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from dfml.bench.ablations.ablation_table import arm_rows, disagreeing, method_tables, plan_table, shown_notes
-from dfml.bench.ablations.arms import ARMS, Arm
+from dfml.bench.ablations.arms import ARMS, GIVEN, Arm
 from dfml.bench.heterogeneity import small_zoo
 from dfml.bench.job import BenchJob, Row, Rows, Say, finished_rows
 from dfml.bench.plan import STEPS, check_data, cut, job_of
@@ -36,8 +36,14 @@ CALIBRATED = 60
 class AblationConfig(StudyConfig):
     """``bench ablations``: the parts of methods, one at a time."""
 
-    options = "data zoo methods arms preset share shots seeds episodes split device set_ estimate jobs cluster work out"
+    options = (
+        "data zoo source methods arms preset share shots seeds episodes split device set_ "
+        "estimate jobs cluster work out"
+    )
     zoo: str = Field("cifar-fs-conv4", description="An embedded zoo's name or a folder.")
+    source: str | None = Field(
+        None, description="A zoo of a further domain, of teapot's arms that name it; left out without one."
+    )
     preset: str = Field("published", description="demo, published or paper.")
     share: float = Field(0.25, gt=0, le=1, description="Share of the preset's iterations and warm-up in each run.")
     methods: Each[str] | None = Field(None, description="Methods, with commas; all that have arms, if left out.")
@@ -139,7 +145,13 @@ def chosen_arms(config: AblationConfig) -> list[Arm]:
         wanted = [arm for arm in arms if arm.name in config.arms]
         needed = {(arm.method, arm.against) for arm in wanted} | {(arm.method, arm.name) for arm in wanted}
         arms = [arm for arm in arms if (arm.method, arm.name) in needed]
-    return arms
+    if config.source is not None:
+        open_zoo(config.source)
+        return arms
+    without = [arm for arm in arms if dict(arm.polluted).get("source") == GIVEN]
+    if config.arms is not None and without:
+        raise BadInput(f"arm {without[0].name!r} wants a zoo of a further domain: give one with --source.")
+    return [arm for arm in arms if arm not in without]
 
 
 def _jobs(config: AblationConfig, arms: list[Arm], seeds: list[int], progress: Say) -> list[tuple[Arm, BenchJob]]:
@@ -177,7 +189,8 @@ def _zoo(config: AblationConfig, arm: Arm, seed: int, progress: Say) -> str:
         how = dict(arm.polluted)
         asked = AccuracyConfig(
             data=config.data, name="polluted", zoo=config.zoo, rates=(how["rate"],), attack=how["attack"],
-            source=how.get("source"), clean=how.get("clean"), seeds=(seed,), work=config.work, preset=config.preset,
+            source=config.source if how["source"] == GIVEN else None, clean=how["clean"], seeds=(seed,),
+            work=config.work, preset=config.preset,
         )  # fmt: skip
         return set_up(asked, progress).zoos[how["rate"], seed]
     if arm.teachers is None:
@@ -232,6 +245,10 @@ def _report(
     *, before: Row, left: list[str],
 ) -> Row:  # fmt: skip
     rows = arm_rows([arm for arm, _ in pairs], [job for _, job in pairs], outcomes)
+    given = {(arm.method, arm.name) for arm, _ in pairs if dict(arm.polluted).get("source") == GIVEN}
+    for row in rows:
+        if config.source is not None and (row["method"], row["arm"]) in given:
+            row["source"] = open_zoo(config.source).name
     failures = [
         {"arm": arm.name, **job.about, **outcomes[position]}
         for position, (arm, job) in enumerate(pairs)
@@ -248,6 +265,8 @@ def _report(
         notes.append(
             f"So that all fit into hours, each run takes {config.share:.0%} of its preset's {', '.join(STEPS)}."
         )
+    sources = sorted({row["source"] for row in rows if "source" in row})
+    notes += [f"The teachers of the given domain are those of {', '.join(sources)}."] * bool(sources)
     notes += [f"{f['method']}, {f['arm']}, seed {f['seed']}: {f['kind']}: {f['reason']}" for f in failures]
     written = write_report(
         config,

@@ -7,6 +7,7 @@ An arm is an ordinary training of the method's preset with a few options changed
 from dataclasses import dataclass
 from typing import Any
 
+GIVEN = "given"
 WHOLE = "published"
 """The arm that changes nothing."""
 
@@ -23,7 +24,8 @@ class Arm:
         against: The arm that it is compared with.
         teachers: Only so many teachers of the zoo, sampled by the seed; None: all.
         calibrate: A calibrator of the adapted model; the training is that of ``against``.
-        polluted: Options of ``PollutionConfig`` by name, and ``source``; empty: the zoo as it is.
+        polluted: Options of ``PollutionConfig`` by name, and ``source``; empty: the zoo as it is. A source is
+            ``GIVEN`` where it is the zoo that the study is given, and None where it is the embedded one.
         figures: Curves of the run whose last value stands in the table, by their names.
     """
 
@@ -42,10 +44,10 @@ def _arms(method: str, *rows: tuple[str, str, tuple[str, ...]], **shared: Any) -
     return [Arm(method, name, question, changes, **shared) for name, question, changes in rows]
 
 
-def _polluted(rate: int, attack: str) -> list[Arm]:
+def _polluted(rate: int, attack: str, source: str | None = None) -> list[Arm]:
     """The ways of choosing teachers in a zoo of 20 honest teachers with so many per cent that deceive."""
-    zoo = (("rate", rate), ("attack", attack), ("clean", 20))
-    kind = "of another domain" if attack == "ood" else "untrained"
+    zoo = (("rate", rate), ("attack", attack), ("clean", 20), ("source", source))
+    kind = "of the given domain" if source else "of another domain" if attack == "ood" else "untrained"
     whole = f"{rate} % {kind}"
     return [
         Arm("teapot", whole, "the whole method among deceptive teachers", polluted=zoo),
@@ -96,6 +98,7 @@ ARMS: tuple[Arm, ...] = (
     Arm("teapot", "ICFIL", CALIBRATION, calibrate="icfil"),
     *(arm for rate in (5, 20, 40, 60, 80) for arm in _polluted(rate, "ood")),
     *_polluted(40, "fake"),
+    *_polluted(40, "ood", GIVEN),
     *_arms(
         "free",
         (WHOLE, "the whole method", ()),
