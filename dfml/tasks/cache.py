@@ -187,7 +187,8 @@ class Recoveries:
     def _read(self, visit: Visit) -> PseudoTask | None:
         state, about = read_kept(self._path(visit)) or ({}, {})
         with suppress(KeyError):  # nothing there, or damaged: it is only a cache
-            parts = state["images"].float(), state["labels"], state["soft_targets"]
+            images = state["images"].to(torch.get_default_dtype())
+            parts = images, state["labels"], state["soft_targets"]
             return PseudoTask(*parts, visit[0], dict(about["cost"]))
         return None
 

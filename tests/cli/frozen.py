@@ -4,8 +4,8 @@ COMMANDS = {
     "adapt": "--model --support --query --bn --adapt --steps --calibrate --set --seed --out --overwrite --device "
     "--json",
     "app": "--port --browser --json",
-    "bench ablations": "--data --zoo --source --methods --arms --preset --share --shots --seeds --episodes --split --device "
-    "--set --estimate --jobs --cluster --work --out --json",
+    "bench ablations": "--data --zoo --source --methods --arms --preset --share --shots --seeds --episodes --split "
+    "--device --set --estimate --jobs --cluster --work --out --json",
     "bench accuracy": "--data --scenario --zoo --methods --preset --shots --seeds --episodes --choice-episodes --split "
     "--device --set --calibrate --jobs --cluster --add-zoo --rates --attack --clean --source --own-recoveries "
     "--protocol --models --epochs --same-start --work --out --update --json",

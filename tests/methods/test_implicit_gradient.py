@@ -139,3 +139,22 @@ def test_a_relative_displacement_does_not_follow_the_scale_of_the_loss(params):
     mean, _, penalty = mean_and_penalty(tasks, params)
     beta = share * float(flat(params).norm()) / (2 * penalty) ** 0.5
     assert torch.allclose(flat(found[1.0].gradient), flat(implicit_gradient(tasks, params, beta).gradient))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_tasks_that_agree_but_for_roundings_displace_nothing(params, dtype):
+    """A share of the parameters' norm would take the rounding for a direction, and go all the way along it."""
+    params = {n: p.to(dtype) for n, p in params.items()}
+    one, other = task_losses(2)
+
+    def scaled(task, by):
+        def loss(p):
+            found = task({n: x.double() for n, x in p.items()})
+            return TaskOutcome(by * found.loss, found.accuracy)
+
+        return loss
+
+    nearly = [scaled(one, 1.0), scaled(one, 1 + 3 * torch.finfo(dtype).eps)]
+    assert implicit_gradient(nearly, params, 1e-2, scale="relative").changed == 0
+    apart = [scaled(one, 1.0), scaled(other, 1.0)]
+    assert implicit_gradient(apart, params, 1e-2, scale="relative").changed > 0

@@ -75,13 +75,22 @@ def projections(values, count=4):
 
 
 def numbers_of(events):
-    """Of a training: the mean and the last value of each curve, and its weights' projections."""
+    """Of a training: the mean and the last value of each curve, and its model's answers.
+
+    Not its weights: of what has no effect, such as a bias before batch normalisation, the gradients are roundings, and
+    Adam takes whole steps of them.
+    """
+    import torch
+
     from dfml.core.events import Scalars
-    from tests.methods.small import weights
 
     curves = {}
     for event in events:
         for name, value in event.values.items() if isinstance(event, Scalars) else ():
             curves.setdefault(name, []).append(float(value))
     found = {name: [sum(values) / len(values), values[-1]] for name, values in sorted(curves.items())}
-    return {**found, "weights": projections(weights(events))}
+    model = events[-1].result
+    pictures = torch.rand(24, *model.input_size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        answers = model.net(model.prepare(pictures))
+    return {**found, "answers": projections(answers)}
