@@ -66,6 +66,7 @@ NEEDS = {
     "consensus": {**KEPT, "oracle": "autograd"}, "bn": {"oracle": "autograd"},
     "embed_visits": {"visits": 3}, "embedding_lr": {"descent_steps": 3}, "flip": {"inversion_steps": 6},
     ("teapot", "likelihood"): {"asked": 2},  # of one draw both are the same
+    ("tgr", "student"): {"asked": 8},
     ("tgr", "asked"): {"learner": "protonet", "student": "panel", "asked": 8},
     **{("teapot", option): PANEL for option in ("panel", "panel_student", "panel_share", "panel_lr")},
 }  # fmt: skip
