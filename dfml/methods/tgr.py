@@ -236,10 +236,6 @@ class Tgr(Method):
         yield from prepare_groups(zoo, self.config, self.teachers(zoo), device=device, jobs=jobs)
 
 
-ROUNDINGS = 1000
-"""Gradients agree where they differ by less than so many roundings of their mean."""
-
-
 def implicit_gradient(
     losses: Sequence[TaskLoss], params: Params, beta: float, *, keep_graph: bool = False, scale: BetaScale = "absolute"
 ) -> Aggregate:
@@ -274,7 +270,7 @@ def implicit_gradient(
     if scale == "relative" and beta > 0:
         spread, plain = (2 * variance) ** 0.5, flattened(mean)
         # Gradients that agree but for roundings displace nothing; a share of the parameters' norm would follow these.
-        agree = spread <= ROUNDINGS * torch.finfo(plain.dtype).eps * float(plain.norm())
+        agree = spread <= 1000 * torch.finfo(plain.dtype).eps * float(plain.norm())
         beta = 0.0 if agree else beta * float(flattened(leaves).norm()) / spread
     if beta > 0:
         moved = [{n: p - beta * (mean[n] - g[n]) for n, p in leaves.items()} for g in gradients]

@@ -187,8 +187,8 @@ class Recoveries:
     def _read(self, visit: Visit) -> PseudoTask | None:
         state, about = read_kept(self._path(visit)) or ({}, {})
         with suppress(KeyError):  # nothing there, or damaged: it is only a cache
-            images = state["images"].to(torch.get_default_dtype())
-            parts = images, state["labels"], state["soft_targets"]
+            images, answers = state["images"], state["soft_targets"]
+            parts = images.to(answers.dtype), state["labels"], answers
             return PseudoTask(*parts, visit[0], dict(about["cost"]))
         return None
 
