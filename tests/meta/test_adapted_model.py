@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from dfml.core.errors import BadInput
-from dfml.meta.adaptation import adapt
+from dfml.core.events import Done
+from dfml.meta.adaptation import Calibration, adapt
 from dfml.meta.adapted_model import adapted_model
 from dfml.meta.feature_map import map_features
 from dfml.meta.model import MetaModel
@@ -76,3 +77,25 @@ def test_a_plane_of_flat_features_keeps_all_of_them_whatever_moves_together():
     assert float(between[0, 1] / between[0, 2]) == pytest.approx(2, rel=1e-4)
     same = map_features([(torch.zeros(2, 1), torch.zeros(1, 1))])
     assert torch.isfinite(same.support).all() and same.support.shape == (1, 2, 2)
+
+
+@pytest.mark.parametrize("how", ["steps", "centroid", "linear"])
+def test_what_is_calibrated_is_the_adapted_model(how):
+    given, model = [], tiny_model()
+
+    class Calibrator:
+        name = "noted"
+
+        def calibrate(self, tasks, *, seed=0):
+            given.extend(tasks)
+            (task,) = tasks
+            yield Done([Calibration(task.params, images(2, 0), torch.arange(2), [], 0.0)])
+
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    asked = {"class_names": list("abc"), "how": how}
+    plain = adapt(model, images(6, 0), labels, images(3, 1), **asked)
+    found = adapt(model, images(6, 0), labels, images(3, 1), calibrate=Calibrator(), **asked)
+    assert all(torch.equal(given[0].params[name], value) for name, value in plain.params.items())
+    assert torch.equal(found.probabilities, plain.probabilities)
+    if how == "steps":
+        assert any(not torch.equal(given[0].params[name], value) for name, value in model.params.items())

@@ -4,7 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from dfml.data.episodes import PseudoTask
 from dfml.meta.learners import distilling, kd_loss
+from dfml.meta.outer import task_loss_of
+from tests.meta.small import tiny_model
 
 TEACHER = torch.tensor([[0.6, 0.4]]).log()
 
@@ -56,3 +59,22 @@ def test_a_distilling_learner_takes_hard_labels_as_they_are_and_soft_in_its_form
         loss = distilling(form)
         assert torch.equal(loss(student, hard), F.cross_entropy(student, hard))
         torch.testing.assert_close(loss(student, teacher.softmax(1)), kd_loss(student, teacher, form))
+
+
+@pytest.mark.parametrize("learner", ["maml", "protonet"])
+def test_an_episode_of_recovered_pictures_asks_about_none_that_it_adapted_to(learner, monkeypatch):
+    model, seen = tiny_model(learner), []
+    laid_out = type(model.learner).laid_out
+
+    def noted(self, params, given, asked):
+        seen.extend([set(part.flatten(1).mean(1).tolist()) for part in (given, asked)])
+        return laid_out(self, params, given, asked)
+
+    monkeypatch.setattr(type(model.learner), "laid_out", noted)
+    labels = torch.arange(5).repeat_interleave(4)
+    images = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    task = PseudoTask(images, labels, torch.zeros(20, 5), "t", {})
+    loss = task_loss_of(model, task, torch.Generator().manual_seed(1), student="episode", shot=1)
+    loss({n: p.detach().requires_grad_(True) for n, p in model.params.items()})
+    given, asked = seen
+    assert (len(given), len(asked)) == (5, 15) and not given & asked

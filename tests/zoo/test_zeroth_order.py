@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from dfml.core.errors import BadInput, RunFailed
+from dfml.zoo.oracles.asking import Used
 from dfml.zoo.oracles.base import AutogradOracle, LocalApi
 from dfml.zoo.oracles.choose import ZerothOrderConfig, ZerothOrderOracle
 from tests import conditions
@@ -118,3 +119,18 @@ def test_a_seed_gives_the_same_directions_and_two_calls_different_ones(tiny_zoo)
     first, second = (black_box.loss_and_grad(pictures(), ask).grad for _ in range(2))
     again = oracle(teacher, q=3).loss_and_grad(pictures(), ask).grad
     assert torch.equal(first, again) and not torch.equal(first, second)
+
+
+@pytest.mark.stochastic
+def test_of_a_teacher_of_whom_some_classes_count_the_estimate_is_of_its_whole_answer(tiny_zoo, margin):
+    """What the classes left out take of a picture's likelihood rises and falls with it: none of that is a constant."""
+    teacher = tiny_zoo.teacher(0).double()
+    used = Used(teacher.card.input_size, [3, 0, 1, 4], 5)
+    x = pictures().double()
+    truth = AutogradOracle(teacher, used=used).loss_and_grad(x, ask).grad
+    draws = torch.Generator().manual_seed(conditions.seed())
+    config = ZerothOrderConfig(q=1000, mu=1e-5, chunk=100)
+    found = ZerothOrderOracle(LocalApi(teacher), config, generator=draws, used=used).loss_and_grad(x, ask).grad
+    expected = math.sqrt(1000 / (1000 + 3 * 32 * 32))
+    margin.close("cosine over its expectation", cosines(found, truth).mean() / expected, 1, 0.25)
+    margin.close("projection", (found * truth).sum() / truth.square().sum(), 1, 0.2)
