@@ -55,3 +55,13 @@ def test_what_a_teacher_says_of_moved_images_moves_back_with_them(monkeypatch):
     made.step([Points()], SimpleNamespace(bn=0.0, tv=0.0, l2=0.0, shift=2, flip=False), drawn)
     for pixels in made.pixels:
         assert pixels.grad.abs().sum((0, 1)).nonzero().tolist() == [[3, 7]]
+
+
+def test_the_loss_of_an_episode_reaches_its_support_and_its_query_images():
+    keys = {"a": ["x", "y"], "b": ["y", "z"]}
+    draws = torch.Generator().manual_seed(0)
+    shared = DynamicSet(keys, per_class=4, shape=(3, 8, 8), lr=0.1, generator=draws, device=CPU)
+    classes, (support, _, query, _) = shared.draw_episode(way=3, shot=1, query=3, generator=draws)
+    for images, each in ((support, 1), (query, 3)):
+        grads = torch.autograd.grad(images.sum(), [shared.pixels[c] for c in classes], retain_graph=True)
+        assert [int(grad.flatten(1).any(1).sum()) for grad in grads] == [each] * 3

@@ -239,3 +239,15 @@ def test_the_published_preset_has_nothing_of_ours():
     same = ("asked", "capacity", "interpolated", "watch", "watched_episodes", "teacher_policy")
     assert {name: getattr(published, name) for name in same} == {name: getattr(paper, name) for name in same}
     assert published.consensus == 0
+
+
+def test_whom_its_newest_reward_brings_below_is_forgotten_in_that_step(run, monkeypatch):
+    calls = []
+
+    def noted(name, made):
+        return lambda *given: (calls.append(name), made(*given))[1]
+
+    for cls, name in ((TeacherPolicy, "reward_features"), (TeacherPolicy, "distrusted"), (TaskMemory, "forget")):
+        monkeypatch.setattr(cls, name, noted(name, getattr(cls, name)))
+    run(*small("teapot", iterations=6, patience=1, forget=0.25))
+    assert calls and calls == ["reward_features", "distrusted", "forget"] * (len(calls) // 3)
