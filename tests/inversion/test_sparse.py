@@ -292,7 +292,7 @@ def test_the_last_steps_show_the_grey_patches_too(monkeypatch):
     assert torch.equal(*gone)
 
 
-def test_patches_are_dropped_by_their_own_attention_while_the_grey_ones_are_seen():
+def test_patches_drop_by_their_own_attention_while_grey_ones_are_seen():
     """A mirrored picture too: its patches stand elsewhere than they lie."""
     teacher = make_teacher("colour")
     config = SparseConfig(keep=0.7, steps=4, drop_at=[0.5], shift=0, flip=True)

@@ -122,7 +122,7 @@ def test_a_seed_gives_the_same_directions_and_two_calls_different_ones(tiny_zoo)
 
 
 @pytest.mark.stochastic
-def test_of_a_teacher_of_whom_some_classes_count_the_estimate_is_of_its_whole_answer(tiny_zoo, margin):
+def test_where_some_classes_count_the_estimate_is_of_the_whole_answer(tiny_zoo, margin):
     """What the classes left out take of a picture's likelihood rises and falls with it: none of that is a constant."""
     teacher = tiny_zoo.teacher(0).double()
     used = Used(teacher.card.input_size, [3, 0, 1, 4], 5)
