@@ -69,6 +69,7 @@ def test_it_trains_zoos_fuses_them_and_prints_both_tables(patterns, tmp_path, co
     assert redrawn["changes"] == [*settled, "resplit=true", "test_steps=2"]
     assert online["changes"] == [*settled, "mode=online", "test_steps=2"]
     assert all(call["jobs"] == 2 for call in compared)
+    assert not any(call["choice_episodes"] for call in compared), "rate and steps were chosen once more, for each model"
     assert len({str(call["work"]) for call in compared}) == 6
     assert {row["method"] for row in found["rows"]} == {"random", "average", "dro", "dro re-drawn", "dro online"}
     assert [f["way"] for f in found["failures"]] == [4, 5]

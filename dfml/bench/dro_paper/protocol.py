@@ -111,6 +111,7 @@ def compare_as_published(config: DroProtocolConfig, *, progress: Say = lambda li
                 zoo=str(zoos[way]), data=(data,), methods=tuple(methods), out=work, work=work, command=config.command,
                 preset=PRESET, shots=SHOTS, seeds=config.seeds, episodes=config.episodes, split=config.split,
                 device=config.device, changes=[*settled, *known], jobs=config.jobs, cluster=config.cluster,
+                choice_episodes=0,  # rate and steps are chosen above, once for all
             )  # fmt: skip
             found = bench_accuracy(asked, progress=progress, keep_table=False)
             for row in found["rows"]:
