@@ -122,7 +122,7 @@ def published_table(method: str) -> str:
 
 def ablations_table(method: str) -> str:
     """Return what is stored of a method's parts, taken away one at a time, as Markdown."""
-    from dfml.bench.ablations.ablation_table import arms_table
+    from dfml.bench.ablations.ablation_table import arms_table, in_short
     from dfml.bench.ablations.arms import ARMS
 
     stored: dict[str, Any] = read_json(ABLATIONS, "results") if ABLATIONS.is_file() else {"rows": []}
@@ -131,7 +131,8 @@ def ablations_table(method: str) -> str:
         return f"Not measured yet: `bench ablations --data DIR --methods {method}` does it."
     of = stored["measured"]
     told = f"{of['episodes']} {of['split']} episodes; each run takes {of['share']:.0%} of its preset's iterations."
-    return f"{told}\n\n{arms_table(rows, [arm for arm in ARMS if arm.method == method])}"
+    arms = [arm for arm in ARMS if arm.method == method]
+    return f"{told}\n\n{in_short(rows, arms)}\n\n{arms_table(rows, arms)}"
 
 
 def with_fresh_tables(page: str) -> str:

@@ -77,6 +77,8 @@ def test_what_the_seeds_say_together(off, says):
     assert ablation_table.verdict(pairs) == says
     text = ablation_table.arms_table(rows, [WHOLE_ARM, OFF])
     assert says in text
+    short = [line for line in ablation_table.in_short(rows, [WHOLE_ARM, OFF]).splitlines() if "none" not in line]
+    assert len(short) == 1 and short[0].startswith(f"- {says.capitalize()}") and short[0].endswith(": *off*.")
     more = ablation_table.disagreeing(rows, [WHOLE_ARM, OFF])
     assert more == ({WHOLE_ARM, OFF} if says == "seeds disagree" else set())
 

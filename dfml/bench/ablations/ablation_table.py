@@ -116,6 +116,20 @@ def method_tables(rows: Rows, arms: Iterable[Arm]) -> list[str]:
     return found
 
 
+def in_short(rows: Rows, arms: Iterable[Arm]) -> str:
+    """What was measured of a method's arms in a few lines: which are better, which worse, and which say nothing."""
+    told: dict[str, list[str]] = {"better": [], "worse": [], "shows nothing": [], DISAGREE: []}
+    for arm in arms:
+        pairs = compared(rows).get((arm.method, arm.name), [])
+        if pairs:
+            against = "" if arm.against == WHOLE or arm.calibrate else f" (against *{arm.against}*)"
+            told[verdict(pairs)].append(f"*{arm.name}*{against}")
+    titles = {"better": "Better than the whole method", "worse": "Worse than it"}
+    return "\n".join(
+        f"- {titles.get(says, says.capitalize())}: {', '.join(names) or 'none'}." for says, names in told.items()
+    )
+
+
 def arms_table(rows: Rows, arms: Iterable[Arm]) -> str:
     """One line an arm that was trained, with what it is set against and the differences of its seeds."""
     beside, lines = compared(rows), []
