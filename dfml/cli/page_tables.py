@@ -85,10 +85,13 @@ def results_table(folder: str) -> str:
     from dfml.bench.report import markdown_table
     from dfml.methods import METHODS
 
-    marks = {name: ", not one model" for name in METHODS if not METHODS.get(name).one_model}
+    stored = read_json(RESULTS, "results")
+    mostly = {run["method"]: METHODS.get(run["method"]).mostly(run["config"]) for run in stored["runs"]}
+    marks = {name: f" ({other})" for name, other in mostly.items() if other}
+    marks |= {name: ", not one model" for name in METHODS if not METHODS.get(name).one_model}
     marks |= {FLOOR: ", learns nothing", REFERENCE: ", not data-free"}
     rows = []
-    for row in read_json(RESULTS, "results")["summary"]:
+    for row in stored["summary"]:
         ways = {column["adapt"]: column for column in row["columns"] if column["bn"] == "transductive"}
         told = ", ".join(re.split(r" \(|: ", text)[0] for text in row["side_information"]).replace("pictures", "images")
         about = {"mark": marks.get(row["method"], ""), "told": told or "none"}
@@ -124,13 +127,19 @@ def ablations_table(method: str) -> str:
     """Return what is stored of a method's parts, taken away one at a time, as Markdown."""
     from dfml.bench.ablations.ablation_table import arms_table, in_short
     from dfml.bench.ablations.arms import ARMS
+    from dfml.bench.plan import cut
+    from dfml.methods import METHODS
 
     stored: dict[str, Any] = read_json(ABLATIONS, "results") if ABLATIONS.is_file() else {"rows": []}
     rows = [row for row in stored["rows"] if row["method"] == method]
     if not rows:
         return f"Not measured yet: `bench ablations --data DIR --methods {method}` does it."
     of = stored["measured"]
-    told = f"{of['episodes']} {of['split']} episodes; each run takes {of['share']:.0%} of its preset's iterations."
+    recipe = METHODS.get(method).preset(of["preset"])
+    share = f"takes {of['share']:.0%} of its preset's iterations" if cut(recipe, of["share"]) != recipe else "is whole"
+    told = f"{of['episodes']} {of['split']} episodes; each run {share}."
+    counts = {row["episodes"] for row in rows if "uncalibrated" in row}
+    told += "".join(f" ICFIL: {count} episodes, from their accuracy without it." for count in counts)
     arms = [arm for arm in ARMS if arm.method == method]
     return f"{told}\n\n{in_short(rows, arms)}\n\n{arms_table(rows, arms)}"
 

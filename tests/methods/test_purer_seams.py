@@ -207,7 +207,7 @@ def test_an_option_of_the_algorithm_changes_the_model(change, run, as_it_is):
     assert not torch.equal(weights(run(method, config.override(change))), as_it_is(method, config))
 
 
-def test_the_published_preset_has_nothing_of_ours():
+def test_the_published_preset_starts_and_recovers_as_the_authors_do():
     demo, published = Purer.preset("demo"), Purer.preset("published")
     assert demo.learner != published.learner == Purer.preset("paper").learner
     off = {"init": "average", "warm_start": 0, "pixel_decay": 1.0, "start": "white", "flip": False}

@@ -48,6 +48,14 @@ def _episode_differences(row: Row, other: Row) -> list[float]:
     return [round((x - y) / of, 6) for x, y in zip(row["right"], other["right"], strict=True)]
 
 
+def _gains(row: Row) -> list[float]:
+    """The difference in each episode, of a calibration too; empty where none are known."""
+    if "uncalibrated_right" not in row:
+        return row.get("differences") or []
+    pairs = zip(row["right"], row["uncalibrated_right"], strict=True)
+    return [(after - before) / row["query_pictures"] for after, before in pairs]
+
+
 def _figures(arm: Arm, job: BenchJob) -> dict[str, float]:
     curves = RunFolder(job.folder).scalars()
     last = {name: [v for v in curves[name][1] if v is not None] for name in arm.figures if name in curves}
@@ -69,11 +77,14 @@ def better_way(rows: Rows, method: str, arm: str) -> str | None:
     return max(means, key=lambda adapt: means[adapt]) if means else None
 
 
-def compared(rows: Rows) -> dict[tuple[str, str], Rows]:
-    """By method and arm its rows that have a difference, one a seed, in the better way of what it is set against."""
+def compared(rows: Rows, *, better: bool = True) -> dict[tuple[str, str], Rows]:
+    """By method and arm its rows that have a difference, one a seed, in the better way of what it is set against.
+
+    Where not ``better`` those in the other way.
+    """
     found: dict[tuple[str, str], Rows] = {}
     for row in rows:
-        if "difference" in row and row["adapt"] == better_way(rows, row["method"], row["against"]):
+        if "difference" in row and (row["adapt"] == better_way(rows, row["method"], row["against"])) is better:
             found.setdefault((row["method"], row["arm"]), []).append(row)
     return found
 
@@ -89,7 +100,7 @@ def disagreeing(rows: Rows, arms: Iterable[Arm]) -> set[Arm]:
 def over_all(rows: Rows) -> tuple[float, float | None]:
     """Mean difference over seeds, and half its 95 % interval over the episodes that all seeds were tested on."""
     mean = fmean(row["difference"] for row in rows)
-    each = [row.get("differences") or [] for row in rows]
+    each = [_gains(row) for row in rows]
     if not each[0] or len({len(values) for values in each}) > 1:
         return mean, rows[0]["difference_ci95"] if len(rows) == 1 else None
     of_episode = [fmean(values) for values in zip(*each, strict=True)]
@@ -132,7 +143,7 @@ def in_short(rows: Rows, arms: Iterable[Arm]) -> str:
 
 def arms_table(rows: Rows, arms: Iterable[Arm]) -> str:
     """One line an arm that was trained, with what it is set against and the differences of its seeds."""
-    beside, lines = compared(rows), []
+    beside, other, lines = compared(rows), compared(rows, better=False), []
     for arm in arms:
         mine = [row for row in rows if row["arm"] == arm.name]
         if not mine:
@@ -140,14 +151,15 @@ def arms_table(rows: Rows, arms: Iterable[Arm]) -> str:
         line: dict[str, Any] = {"arm": arm.name, "against": "" if arm.name == WHOLE else arm.against}
         line["asks"] = arm.question
         for way, title in WAYS.items():
-            of_way = [row["accuracy"] for row in mine if row["adapt"] == way]
-            line[title] = f"{100 * fmean(of_way):.2f}" if of_way else "–"
+            of_way = [row for row in mine if row["adapt"] == way]
+            line[title] = f"{100 * fmean(row['accuracy'] for row in of_way):.2f}" if of_way else "–"
+            if of_way and arm.calibrate:
+                line[title] += f" from {100 * fmean(row['uncalibrated'] for row in of_way):.2f}"
         pairs = beside.get((arm.method, arm.name), [])
-        line |= {"difference": "", "each seed": "", "says": ""}
+        line |= dict.fromkeys(("difference", "each seed", "says", "the other way"), "")
         if pairs:
-            mean, half = over_all(pairs)
-            told = f"{100 * mean:+.2f}" + ("" if half is None else f" ± {100 * half:.2f}")
-            line["difference"] = f"{told} ({WAYS[pairs[0]['adapt']]})"
+            line["difference"] = _told(pairs)
+            line["the other way"] = _told(other.get((arm.method, arm.name), []))
             line["each seed"] = ", ".join(
                 f"{100 * r['difference']:+.1f} ± {100 * r['difference_ci95']:.1f}" for r in pairs
             )
@@ -156,9 +168,28 @@ def arms_table(rows: Rows, arms: Iterable[Arm]) -> str:
         line["also"] = ", ".join(f"{name} {fmean(values):.3g}" for name, values in figures.items() if values)
         line["seconds"] = f"{fmean(r['seconds'] for r in mine):.0f}"
         lines.append(line)
-    titles = ["arm", "asks", *WAYS.values(), "against", "difference", "each seed", "says", "also", "seconds"]
+    titles = [
+        "arm",
+        "asks",
+        *WAYS.values(),
+        "against",
+        "difference",
+        "each seed",
+        "says",
+        "the other way",
+        "also",
+        "seconds",
+    ]
     shown = [title for title in titles if title in ("arm", "seconds") or any(line[title] for line in lines)]
     return markdown_table(" | ".join(shown), "", lines)
+
+
+def _told(rows: Rows) -> str:
+    """The mean difference of some seeds with its interval, and in which way of adapting; empty without a seed."""
+    if not rows:
+        return ""
+    mean, half = over_all(rows)
+    return f"{100 * mean:+.2f}{'' if half is None else f' ± {100 * half:.2f}'} ({WAYS[rows[0]['adapt']]})"
 
 
 def plan_table(minutes: Rows, seeds: int) -> list[str]:
@@ -180,6 +211,11 @@ def plan_table(minutes: Rows, seeds: int) -> list[str]:
 def shown_notes(rows: Rows, episodes: int, shot: int) -> list[str]:
     """What a reader must know."""
     judged = len(compared(rows))
+    counts = sorted({row["episodes"] for row in rows if "uncalibrated" in row})
+    calibrated = [
+        f"ICFIL: over {count} episodes, with the accuracy of the same before it; the difference is between these two."
+        for count in counts
+    ]
     return [
         f"Accuracies in per cent, {shot} shots, over {episodes} episodes of {QUERY} queries per class, transductive, "
         f"sampled once from seed {EPISODE_SEED}; mean over the seeds of training.",
@@ -189,5 +225,8 @@ def shown_notes(rows: Rows, episodes: int, shot: int) -> list[str]:
         "their mean; shows nothing where every seed's interval holds 0; else seeds disagree, and one more was trained.",
         "The intervals are of these trainings: what another training would give, only the seeds' spread tells. "
         f"{judged} arms are judged, with no correction for their number.",
+        "the other way: the difference in the way of adapting that is not judged. Gradient steps are the preset's own "
+        "in number and rate; none were chosen for an arm.",
         "also: the last value of curves of the run, mean over the seeds.",
+        *calibrated,
     ]
