@@ -141,7 +141,9 @@ def ablations_table(method: str) -> str:
     counts = {row["episodes"] for row in rows if "uncalibrated" in row}
     told += "".join(f" ICFIL: {count} episodes, from their accuracy without it." for count in counts)
     arms = [arm for arm in ARMS if arm.method == method]
-    return f"{told}\n\n{in_short(rows, arms)}\n\n{arms_table(rows, arms)}"
+    lines = in_short(rows, arms).splitlines()
+    short = "\n".join(textwrap.fill(line, 120, subsequent_indent="  ", break_on_hyphens=False) for line in lines)
+    return f"{told}\n\n{short}\n\n{arms_table(rows, arms)}"
 
 
 def with_fresh_tables(page: str) -> str:
