@@ -89,6 +89,18 @@ def test_the_interval_is_of_the_episodes_differences_and_not_of_the_accuracies()
     assert mean == pytest.approx(-0.1) and half == pytest.approx(0, abs=1e-9)
 
 
+def test_a_calibration_is_told_from_what_its_own_episodes_gave_without_it():
+    arm = Arm("m", "ICFIL", "does it help?", calibrate="icfil")
+    rows = [row(WHOLE, 0, [9, 9, 9], adapt) for adapt in ("steps", "centroid")]
+    for adapt, before in (("steps", [4, 5, 6]), ("centroid", [2, 5, 6])):
+        mine = {**row("ICFIL", 0, [5, 6, 7], adapt), "episodes": 3, "uncalibrated": 0.5, "uncalibrated_right": before}
+        rows.append({**mine, "difference": 0.6 - sum(before) / 30, "difference_ci95": 0.5})
+    (line,) = [line for line in ablation_table.arms_table(rows, [WHOLE_ARM, arm]).splitlines() if "ICFIL" in line]
+    assert "60.00 from 50.00" in line and "+10.00 ± 0.00 (gradient steps)" in line
+    assert "+16.67 ± 10.67 (nearest centroid)" in line, "the other way, not judged"
+    assert any("over 3 episodes" in note for note in ablation_table.shown_notes(rows, 300, 5))
+
+
 def test_the_way_of_adapting_is_that_in_which_what_is_compared_with_is_better():
     rows = []
     for adapt, high in (("steps", 3), ("centroid", 8)):

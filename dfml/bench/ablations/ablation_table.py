@@ -16,6 +16,8 @@ LONGEST, ALL_TOGETHER = 8, 12 * 60
 """Minutes: of a run, and of all of them."""
 DISAGREE = "seeds disagree"
 WAYS = {"steps": "gradient steps", "centroid": "nearest centroid"}
+JUDGED = ("difference", "each seed", "says", "the other way")
+"""Columns of an arm that is set against another."""
 
 
 def arm_rows(arms: list[Arm], jobs: list[BenchJob], outcomes: dict[int, Row]) -> Rows:
@@ -156,7 +158,7 @@ def arms_table(rows: Rows, arms: Iterable[Arm]) -> str:
             if of_way and arm.calibrate:
                 line[title] += f" from {100 * fmean(row['uncalibrated'] for row in of_way):.2f}"
         pairs = beside.get((arm.method, arm.name), [])
-        line |= dict.fromkeys(("difference", "each seed", "says", "the other way"), "")
+        line |= dict.fromkeys(JUDGED, "")
         if pairs:
             line["difference"] = _told(pairs)
             line["the other way"] = _told(other.get((arm.method, arm.name), []))
@@ -168,18 +170,7 @@ def arms_table(rows: Rows, arms: Iterable[Arm]) -> str:
         line["also"] = ", ".join(f"{name} {fmean(values):.3g}" for name, values in figures.items() if values)
         line["seconds"] = f"{fmean(r['seconds'] for r in mine):.0f}"
         lines.append(line)
-    titles = [
-        "arm",
-        "asks",
-        *WAYS.values(),
-        "against",
-        "difference",
-        "each seed",
-        "says",
-        "the other way",
-        "also",
-        "seconds",
-    ]
+    titles = ["arm", "asks", *WAYS.values(), "against", *JUDGED, "also", "seconds"]
     shown = [title for title in titles if title in ("arm", "seconds") or any(line[title] for line in lines)]
     return markdown_table(" | ".join(shown), "", lines)
 
